@@ -1,0 +1,9 @@
+// UTF-8 checks and Java's view of strings.
+#pragma once
+
+#include "base/slice.h"
+
+bool utf8_is_valid(struct slice s);
+
+// Java's String.hashCode over UTF-16 units: Kafka's partition choice for internal topics.
+int32_t utf8_java_hash(struct slice s);
