@@ -97,6 +97,17 @@ class Lane:
             b.start()
         return b
 
+    def stop(self, b):
+        """Ends a broker that the lane is done with; a bad end is a failed check."""
+        try:
+            code = b.stop()
+        except brokers.BrokerError as e:
+            self.check('clean-stop', False, e)
+        else:
+            # Java ends with 143 on SIGTERM even when its shutdown was in order.
+            self.check('clean-stop', code in (0, 143, -15 if b.kind != 'taccola' else 0),
+                       'exit %s: %s' % (code, b.log_tail(300)))
+
     def need_apache(self, version='4.3.1'):
         self.install('java')
         if not os.path.exists(os.path.join(brokers.libs(version), 'kafka_2.13-%s.jar' % version)):
