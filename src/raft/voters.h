@@ -1,5 +1,6 @@
-// Who votes in the metadata quorum. A voter is a node id and the directory id of its metadata log (KIP-853), with the endpoints under which
-// its controller listeners are reached. With kraft.version 0 the set is controller.quorum.voters, fixed, without directory ids; with
+// Who votes in the metadata quorum. A voter is a node id and the directory id of its metadata log
+// (KIP-853), with the endpoints under which its controller listeners are reached. With
+// kraft.version 0 the set is controller.quorum.voters, fixed, without directory ids; with
 // kraft.version 1 it is the newest VotersRecord of snapshot and log.
 #pragma once
 
@@ -36,10 +37,14 @@ struct raft_voters raft_voters_copy(const struct raft_voters *voters, struct are
 
 bool raft_voters_equal(const struct raft_voters *a, const struct raft_voters *b);
 
-// controller.quorum.voters: "1@host:9093,2@[::1]:9093". `listener` names the endpoint (the first controller listener).
-MUST_CHECK enum err raft_voters_parse_static(struct slice text, struct slice listener, struct arena *arena,
-                                             struct raft_voters *voters, struct message *error);
+// controller.quorum.voters: "1@host:9093,2@[::1]:9093". `listener` names the endpoint (the first
+// controller listener).
+MUST_CHECK enum err raft_voters_parse_static(struct slice text, struct slice listener,
+                                             struct arena *arena, struct raft_voters *voters,
+                                             struct message *error);
 
-// --initial-controllers of kafka-storage, id@host:port:directory-id: "1@host:9093:AAAAAAAAAAAAAAAAAAAAAA,…".
-MUST_CHECK enum err raft_voters_parse_initial(struct slice text, struct slice listener, struct arena *arena,
-                                              struct raft_voters *voters, struct message *error);
+// --initial-controllers of kafka-storage, id@host:port:directory-id:
+// "1@host:9093:AAAAAAAAAAAAAAAAAAAAAA,…".
+MUST_CHECK enum err raft_voters_parse_initial(struct slice text, struct slice listener,
+                                              struct arena *arena, struct raft_voters *voters,
+                                              struct message *error);
