@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=(gcc clang cmake ninja-build pkg-config python3 clang-format libclang-rt-14-dev
-    libzstd-dev liblz4-dev zlib1g-dev libsnappy-dev libisal-dev libjansson-dev libssl-dev libcmocka-dev)
+    libzstd-dev liblz4-dev zlib1g-dev libsnappy-dev libisal-dev libjansson-dev libssl-dev libcmocka-dev libxxhash-dev)
 
 missing=()
 for package in "${packages[@]}"; do

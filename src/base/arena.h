@@ -1,5 +1,6 @@
-// An arena: memory that is freed all at once, for what lives as long as one request. Not thread-safe; one owner.
-// Allocation never fails (out of memory aborts), so sizes that come from outside are checked by the caller first.
+// An arena: memory that is freed all at once, for what lives as long as one request. Not
+// thread-safe; one owner. Allocation never fails (out of memory aborts), so sizes that come from
+// outside are checked by the caller first.
 #pragma once
 
 #include "base/slice.h"
@@ -10,7 +11,7 @@ struct arena {
     struct arena_block *blocks;  // newest first
     uint8_t *next;               // free bytes of the newest block
     size_t left;
-    size_t total;                // bytes taken from the heap, for limits and for tests
+    size_t total;  // bytes taken from the heap, for limits and for tests
 };
 
 void arena_init(struct arena *arena);

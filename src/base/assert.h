@@ -1,5 +1,5 @@
-// Assertions for our own bugs. They stay on in release builds. Bytes from the network or the disk are never
-// asserted: those are errors (see gen/err.h).
+// Assertions for our own bugs. They stay on in release builds. Bytes from the network or the disk
+// are never asserted: those are errors (see gen/err.h).
 #pragma once
 
 #include "base/compiler.h"

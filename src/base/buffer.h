@@ -1,13 +1,13 @@
-// A refcounted run of bytes on the heap: a received frame, an encoded reply. Slices into it are valid while a
-// reference is held. The count is not atomic: a buffer belongs to one reactor, and a reference lent to another one goes home
-// by mailbox.
+// A refcounted run of bytes on the heap: a received frame, an encoded reply. Slices into it are
+// valid while a reference is held. The count is not atomic: a buffer belongs to one reactor, and a
+// reference lent to another one goes home by mailbox.
 #pragma once
 
 #include "base/slice.h"
 
 struct buffer {
     uint32_t references;
-    size_t size;      // bytes in use, set by the owner
+    size_t size;  // bytes in use, set by the owner
     size_t capacity;
     uint8_t data[];
 };

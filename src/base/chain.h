@@ -1,32 +1,34 @@
-// What an encoder writes and a socket sends: a list of spans, each either memory or a range of a file (design §2). Memory
-// spans are owned by the chain (small writes are gathered into shared blocks) or pinned through a reference; a file span pins
-// its file until it was sent. Appending is cheap; one owner; not thread-safe.
+// What an encoder writes and a socket sends: a list of spans, each either memory or a range of a
+// file (design §2). Memory spans are owned by the chain (small writes are gathered into shared
+// blocks) or pinned through a reference; a file span pins its file until it was sent. Appending is
+// cheap; one owner; not thread-safe.
 #pragma once
 
 #include "base/slice.h"
 
 struct file;  // env/env.h
 
-// Keeps something alive while spans refer to it. `release` is called once per span that was added with this pin, when the
-// span was consumed or the chain was cleared.
+// Keeps something alive while spans refer to it. `release` is called once per span that was added
+// with this pin, when the span was consumed or the chain was cleared.
 struct pin {
     void (*release)(struct pin *pin);
 };
 
 struct span {
     struct span *next;
-    struct file *file;   // NULL: memory
-    uint64_t position;   // in the file, for file spans
-    const uint8_t *data; // for memory spans
-    size_t size;         // bytes left of this span
-    size_t capacity;     // for owned blocks: room behind data + size is `capacity - size`; 0 for borrowed memory
-    struct pin *pin;     // may be NULL
+    struct file *file;    // NULL: memory
+    uint64_t position;    // in the file, for file spans
+    const uint8_t *data;  // for memory spans
+    size_t size;          // bytes left of this span
+    size_t capacity;      // for owned blocks: room behind data + size is `capacity - size`; 0 for
+                          // borrowed memory
+    struct pin *pin;      // may be NULL
 };
 
 struct chain {
     struct span *first;
     struct span *last;
-    size_t size;         // of all spans together
+    size_t size;  // of all spans together
 };
 
 void chain_init(struct chain *c);
@@ -36,7 +38,8 @@ void chain_deinit(struct chain *c);
 // Copies the bytes behind the last ones.
 void chain_append(struct chain *c, const void *data, size_t size);
 
-// Room for `size` contiguous bytes at the end, which the caller fills at once (their size is already counted).
+// Room for `size` contiguous bytes at the end, which the caller fills at once (their size is
+// already counted).
 uint8_t *chain_reserve(struct chain *c, size_t size);
 
 // Borrows memory until `pin` is released (pin may be NULL when the memory outlives the chain).

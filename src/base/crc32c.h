@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli, RFC 3720) as record batches and snapshots use it. isa-l picks the instructions of the CPU.
+// CRC-32C (Castagnoli, RFC 3720) as record batches and snapshots use it. isa-l picks the
+// instructions of the CPU.
 #pragma once
 
 #include "base/compiler.h"

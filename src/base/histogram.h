@@ -1,4 +1,5 @@
-// A high-dynamic-range histogram of durations: 3 significant digits, fixed memory (about 30 KiB), values 1 ns to 1 h.
+// A high-dynamic-range histogram of durations: 3 significant digits, fixed memory (about 30 KiB),
+// values 1 ns to 1 h.
 #pragma once
 
 #include "base/compiler.h"

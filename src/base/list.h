@@ -8,9 +8,15 @@ struct list {
     struct list *previous;
 };
 
-static inline void list_init(struct list *l) { l->next = l->previous = l; }
-static inline bool list_is_empty(const struct list *l) { return l->next == l; }
-static inline bool list_is_linked(const struct list *node) { return node->next != node; }
+static inline void list_init(struct list *l) {
+    l->next = l->previous = l;
+}
+static inline bool list_is_empty(const struct list *l) {
+    return l->next == l;
+}
+static inline bool list_is_linked(const struct list *node) {
+    return node->next != node;
+}
 
 static inline void list_append(struct list *l, struct list *node) {
     node->previous = l->previous;
@@ -37,9 +43,8 @@ static inline struct list *list_pop(struct list *l) {
     return node;
 }
 
-#define list_for_each(node, l) \
-    for (struct list *node = (l)->next; node != (l); node = node->next)
+#define list_for_each(node, l) for (struct list *node = (l)->next; node != (l); node = node->next)
 // The current node may be removed inside the loop.
-#define list_for_each_safe(node, l)                                           \
+#define list_for_each_safe(node, l)                                             \
     for (struct list *node = (l)->next, *node##_next = node->next; node != (l); \
          node = node##_next, node##_next = node->next)

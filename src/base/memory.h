@@ -1,5 +1,5 @@
-// The heap. Out of memory aborts (design §6): therefore every size that comes from outside is checked against what
-// is left before it gets here. Any thread.
+// The heap. Out of memory aborts (design §6): therefore every size that comes from outside is
+// checked against what is left before it gets here. Any thread.
 #pragma once
 
 #include "base/compiler.h"
@@ -16,5 +16,6 @@ void *memory_realloc(void *pointer, size_t count, size_t size);
 // Takes `pointer`; NULL is allowed.
 void memory_free(void *pointer);
 
-// For the tests of allocation failure: the n-th allocation from now aborts as a crash would. 0 turns it off. Test only.
+// For the tests of allocation failure: the n-th allocation from now aborts as a crash would. 0
+// turns it off. Test only.
 void memory_fail_after(uint64_t allocations);

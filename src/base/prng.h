@@ -1,5 +1,5 @@
-// A small deterministic generator (xoshiro256**) for the simulation, tests and jitter. Not for secrets: those come from
-// env_random.
+// A small deterministic generator (xoshiro256**) for the simulation, tests and jitter. Not for
+// secrets: those come from env_random.
 #pragma once
 
 #include "base/compiler.h"

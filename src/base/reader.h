@@ -1,5 +1,6 @@
-// A cursor over borrowed bytes. Every read checks what is left; after the first failure the reader stays failed and
-// further reads give zero, so a decoder may check once at its end. Nothing is copied: slices point into the input.
+// A cursor over borrowed bytes. Every read checks what is left; after the first failure the reader
+// stays failed and further reads give zero, so a decoder may check once at its end. Nothing is
+// copied: slices point into the input.
 #pragma once
 
 #include "base/bytes.h"
@@ -16,7 +17,9 @@ static inline struct reader reader_of(struct slice s) {
     return (struct reader){s.data, s.data + s.size, false};
 }
 
-static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->next); }
+static inline size_t reader_left(const struct reader *r) {
+    return (size_t)(r->end - r->next);
+}
 
 // ERR_NONE, or ERR_CORRUPT when any read went beyond the end or a varint was malformed.
 static inline enum err reader_error(const struct reader *r) {

@@ -1,5 +1,6 @@
-// A slice is a borrowed run of bytes: a string or binary data, never NUL-terminated by contract. It owns nothing; who
-// hands it out says how long the bytes live. data == NULL is Kafka's null, which is not the empty slice.
+// A slice is a borrowed run of bytes: a string or binary data, never NUL-terminated by contract. It
+// owns nothing; who hands it out says how long the bytes live. data == NULL is Kafka's null, which
+// is not the empty slice.
 #pragma once
 
 #include <string.h>
@@ -11,8 +12,8 @@ struct slice {
     size_t size;
 };
 
-#define SLICE_NULL ((struct slice){NULL, 0})
-#define SLICE_EMPTY ((struct slice){(const uint8_t *)"", 0})
+#define SLICE_NULL          ((struct slice){NULL, 0})
+#define SLICE_EMPTY         ((struct slice){(const uint8_t *)"", 0})
 #define SLICE_LITERAL(text) ((struct slice){(const uint8_t *)("" text), sizeof(text) - 1})
 
 // For printf's "%.*s".
@@ -27,7 +28,9 @@ static inline struct slice slice_cstring(const char *text) {
     return text == NULL ? SLICE_NULL : slice_of(text, strlen(text));
 }
 
-static inline bool slice_is_null(struct slice s) { return s.data == NULL; }
+static inline bool slice_is_null(struct slice s) {
+    return s.data == NULL;
+}
 
 // Null equals null only.
 static inline bool slice_equal(struct slice a, struct slice b) {
@@ -56,7 +59,8 @@ struct slice slice_trim(struct slice s);
 // Splits at the first `separator`: true and both parts, or false and nothing written.
 bool slice_split(struct slice s, char separator, struct slice *left, struct slice *right);
 
-// A decimal integer with optional sign that fills the whole slice; false when it is none or does not fit.
+// A decimal integer with optional sign that fills the whole slice; false when it is none or does
+// not fit.
 bool slice_parse_int64(struct slice s, int64_t *value);
 
 // 64-bit hash (not for wire or disk). Seeded by the caller's map.

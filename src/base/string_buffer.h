@@ -20,7 +20,8 @@ void string_buffer_append_char(struct string_buffer *b, char c);
 void string_buffer_format(struct string_buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void string_buffer_vformat(struct string_buffer *b, const char *format, va_list arguments);
 
-// As a JSON string with its quotes; escapes as Jackson does (control characters \u00XX upper-case hex, ", \\, \n …).
+// As a JSON string with its quotes; escapes as Jackson does (control characters \u00XX upper-case
+// hex, ", \\, \n …).
 void string_buffer_append_json(struct string_buffer *b, struct slice s);
 
 // Standard base64 with padding (how Kafka's JSON shows bytes).

@@ -10,21 +10,26 @@ struct uuid {
 };
 
 #define UUID_ZERO ((struct uuid){{0}})
-// The topic id of __cluster_metadata (0, 1), and KIP-858's directory ids: (0,0) migrating, (0,1) unassigned, (0,2) lost.
-#define UUID_METADATA_TOPIC ((struct uuid){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}})
-#define UUID_DIRECTORY_MIGRATING UUID_ZERO
+// The topic id of __cluster_metadata (0, 1), and KIP-858's directory ids: (0,0) migrating, (0,1)
+// unassigned, (0,2) lost.
+#define UUID_METADATA_TOPIC       ((struct uuid){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}})
+#define UUID_DIRECTORY_MIGRATING  UUID_ZERO
 #define UUID_DIRECTORY_UNASSIGNED UUID_METADATA_TOPIC
-#define UUID_DIRECTORY_LOST ((struct uuid){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}})
+#define UUID_DIRECTORY_LOST       ((struct uuid){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}})
 
 static inline bool uuid_equal(struct uuid a, struct uuid b) {
     return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
 }
-static inline bool uuid_is_zero(struct uuid a) { return uuid_equal(a, UUID_ZERO); }
+static inline bool uuid_is_zero(struct uuid a) {
+    return uuid_equal(a, UUID_ZERO);
+}
 
-// Reserved ids are the first 100 ((0, 0) to (0, 99)); random ones never are, and never begin with '-' as text.
+// Reserved ids are the first 100 ((0, 0) to (0, 99)); random ones never are, and never begin with
+// '-' as text.
 bool uuid_is_reserved(struct uuid a);
 
-// Makes a version-4 uuid of two random numbers; false when the result is reserved or begins with '-': draw again.
+// Makes a version-4 uuid of two random numbers; false when the result is reserved or begins with
+// '-': draw again.
 bool uuid_from_random(uint64_t high, uint64_t low, struct uuid *uuid);
 
 // NUL-terminated text; returns `text`.

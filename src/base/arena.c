@@ -1,0 +1,102 @@
+// Blocks double from 1 KiB to 64 KiB; what is larger than a block gets one of its own. An arena
+// that was used once for a large request does not stay large: reset keeps the oldest block only.
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+enum { ALIGNMENT = 16, BLOCK_FIRST = 1024, BLOCK_MAX = 64 * 1024 };
+
+struct arena_block {
+    struct arena_block *older;
+    size_t size;
+    uint8_t data[] __attribute__((aligned(ALIGNMENT)));
+};
+
+void arena_init(struct arena *arena) {
+    *arena = (struct arena){0};
+}
+
+void arena_deinit(struct arena *arena) {
+    for (struct arena_block *b = arena->blocks; b != NULL;) {
+        struct arena_block *older = b->older;
+        memory_free(b);
+        b = older;
+    }
+    arena_init(arena);
+}
+
+void arena_reset(struct arena *arena) {
+    struct arena_block *b = arena->blocks;
+    if (b == NULL) return;
+    while (b->older != NULL) {
+        struct arena_block *older = b->older;
+        memory_free(b);
+        b = older;
+    }
+    arena->blocks = b;
+    arena->next = b->data;
+    arena->left = b->size;
+    arena->total = b->size;
+}
+
+static void add_block(struct arena *arena, size_t size) {
+    size_t next = arena->blocks == NULL ? BLOCK_FIRST : MIN(arena->blocks->size * 2, BLOCK_MAX);
+    next = MAX(next, size);
+    struct arena_block *b = memory_alloc(sizeof *b + next);
+    b->older = arena->blocks;
+    b->size = next;
+    arena->blocks = b;
+    arena->next = b->data;
+    arena->left = next;
+    arena->total += next;
+}
+
+void *arena_alloc(struct arena *arena, size_t size) {
+    assert(size <= SIZE_MAX - ALIGNMENT - sizeof(struct arena_block));
+    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (size == 0) size = ALIGNMENT;
+    if (arena->left < size) add_block(arena, size);
+    void *p = arena->next;
+    arena->next += size;
+    arena->left -= size;
+    return p;
+}
+
+void *arena_zalloc(struct arena *arena, size_t count, size_t size) {
+    size_t bytes;
+    if (UNLIKELY(__builtin_mul_overflow(count, size, &bytes))) {
+        fatal("out of memory: %zu times %zu bytes", count, size);
+    }
+    return memset(arena_alloc(arena, bytes), 0, bytes);
+}
+
+struct slice arena_copy(struct arena *arena, struct slice s) {
+    if (slice_is_null(s)) return SLICE_NULL;
+    uint8_t *copy = arena_alloc(arena, s.size);
+    memcpy(copy, s.data, s.size);
+    return slice_of(copy, s.size);
+}
+
+struct slice arena_format(struct arena *arena, const char *format, ...) {
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    assert(size >= 0);
+    char *text = arena_alloc(arena, (size_t)size + 1);
+    vsnprintf(text, (size_t)size + 1, format, again);
+    va_end(again);
+    return slice_of(text, (size_t)size);
+}
+
+char *arena_cstring(struct arena *arena, struct slice s) {
+    char *text = arena_alloc(arena, s.size + 1);
+    if (s.size > 0) memcpy(text, s.data, s.size);
+    text[s.size] = '\0';
+    return text;
+}
