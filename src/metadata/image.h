@@ -1,21 +1,25 @@
-// The metadata image: everything that __cluster_metadata says, as of one offset, immutable. Applying a record makes a new image that shares all
-// unchanged parts with the old one (persistent copy-on-write maps), so keeping an old root for a listing, a snapshot or a rollback costs nothing.
+// The metadata image: everything that __cluster_metadata says, as of one offset, immutable.
+// Applying a record makes a new image that shares all unchanged parts with the old one (persistent
+// copy-on-write maps), so keeping an old root for a listing, a snapshot or a rollback costs
+// nothing.
 //
-// One writer (the reactor of the metadata log) applies and publishes; readers on other reactors get the new root by mailbox. Nodes replaced by an
-// image are freed when every reader has released every older root: image_ref/unref are called by the writer's reactor only; a reader's root is
-// lent and goes home by mailbox. All reading functions are pure and may run on any thread that holds a root.
+// One writer (the reactor of the metadata log) applies and publishes; readers on other reactors get
+// the new root by mailbox. Nodes replaced by an image are freed when every reader has released
+// every older root: image_ref/unref are called by the writer's reactor only; a reader's root is
+// lent and goes home by mailbox. All reading functions are pure and may run on any thread that
+// holds a root.
 #pragma once
 
 #include "base/arena.h"
 #include "base/uuid.h"
 #include "gen/err.h"
-#include "gen/rec/metadata.h"
+#include "metadata/record.h"
 
 struct image;
 
 struct partition_image {
     int32_t partition;
-    int32_t leader;        // -1: none
+    int32_t leader;  // -1: none
     int32_t leader_epoch;
     int32_t partition_epoch;
     int8_t leader_recovery_state;
@@ -59,6 +63,7 @@ struct broker_image {
     int64_t epoch;
     struct uuid incarnation_id;
     struct slice rack;  // may be null
+    bool is_migrating_zk_broker;
     bool fenced;
     bool in_controlled_shutdown;
     const struct endpoint_image *endpoints;
@@ -68,11 +73,12 @@ struct broker_image {
     const struct uuid *directories;
     int32_t directory_count;
     const struct uuid *cordoned_directories;
-    int32_t cordoned_count;
+    int32_t cordoned_count;  // -1: the broker never said
 };
 
 struct controller_image {
     int32_t id;
+    bool zk_migration_ready;
     struct uuid incarnation_id;
     const struct endpoint_image *endpoints;
     int32_t endpoint_count;
@@ -82,12 +88,12 @@ struct controller_image {
 
 // Kafka's ConfigResource types.
 enum config_resource_type {
-    CONFIG_UNKNOWN = 0,
-    CONFIG_TOPIC = 2,
-    CONFIG_BROKER = 4,
-    CONFIG_BROKER_LOGGER = 8,
-    CONFIG_CLIENT_METRICS = 16,
-    CONFIG_GROUP = 32,
+    CONFIG_RESOURCE_UNKNOWN = 0,
+    CONFIG_RESOURCE_TOPIC = 2,
+    CONFIG_RESOURCE_BROKER = 4,
+    CONFIG_RESOURCE_BROKER_LOGGER = 8,
+    CONFIG_RESOURCE_CLIENT_METRICS = 16,
+    CONFIG_RESOURCE_GROUP = 32,
 };
 
 // The empty image at offset -1. Returns owned (one reference).
@@ -99,40 +105,61 @@ void image_unref(struct image *image);
 int64_t image_offset(const struct image *image);
 int32_t image_epoch(const struct image *image);
 
-// Applies one record (a struct of gen/rec/metadata.h) and returns a new image, owned; `image` stays as it was. ERR_INVALID with a sentence when the
-// record contradicts the image (an unknown topic id …): fatal on a node with the controller role.
-MUST_CHECK enum err image_apply(struct image *image, enum metadata_record_type type, const void *record,
-                                int64_t offset, int32_t epoch, struct image **next, struct message *error);
+// Applies one record (a struct of gen/rec/metadata.h) and replaces *image by the result. Parts that
+// only *image holds are changed in place; parts that another reference sees are copied first, so a
+// root kept with image_ref stays as it was. ERR_INVALID with a sentence when the record contradicts
+// the image (an unknown topic id …), and *image is unchanged: fatal on a node with the controller
+// role.
+MUST_CHECK enum err image_apply(struct image **image, enum metadata_record_type type,
+                                const void *record, int64_t offset, int32_t epoch,
+                                struct message *error);
+
+// What readers may see: the image itself, or inside a metadata transaction (KIP-868) the image at
+// its beginning. Borrowed.
+struct image *image_stable(struct image *image);
+// Offset of the BeginTransaction record of an open metadata transaction; -1: none is open.
+int64_t image_transaction_offset(const struct image *image);
 
 // ---- Topics ----
 const struct topic_image *image_topic(const struct image *image, struct slice name);
 const struct topic_image *image_topic_by_id(const struct image *image, struct uuid id);
 int32_t image_topic_count(const struct image *image);
+int64_t image_partition_count(const struct image *image);  // of all topics
+// A topic whose name differs from `name` only in '.' and '_' (metrics names would collide); NULL:
+// none.
+const struct topic_image *image_topic_colliding(const struct image *image, struct slice name);
 // In order of name; resumable: pass the last name seen (null: from the beginning).
 const struct topic_image *image_topic_after(const struct image *image, struct slice name);
-const struct partition_image *topic_partition(const struct topic_image *topic, int32_t partition);  // NULL when outside
+const struct partition_image *topic_partition(const struct topic_image *topic,
+                                              int32_t partition);  // NULL when outside
 
 // ---- Cluster ----
 const struct broker_image *image_broker(const struct image *image, int32_t id);
-const struct broker_image *image_broker_after(const struct image *image, int32_t id);  // -1: first; NULL: end
+const struct broker_image *image_broker_after(const struct image *image,
+                                              int32_t id);  // -1: first; NULL: end
+const struct controller_image *image_controller(const struct image *image, int32_t id);
 const struct controller_image *image_controller_after(const struct image *image, int32_t id);
-const struct endpoint_image *broker_endpoint(const struct broker_image *broker, struct slice listener_name);
+const struct endpoint_image *broker_endpoint(const struct broker_image *broker,
+                                             struct slice listener_name);
 
 // ---- Configs ----
 // False when not set. Broker resource "" is the cluster default.
-bool image_config(const struct image *image, enum config_resource_type type, struct slice resource, struct slice key,
-                  struct slice *value);
+// Slices point into the image.
+bool image_config(const struct image *image, enum config_resource_type type, struct slice resource,
+                  struct slice key, struct slice *value);
 // In order of key; null: from the beginning. False at the end.
-bool image_config_after(const struct image *image, enum config_resource_type type, struct slice resource,
-                        struct slice key, struct slice *next_key, struct slice *value);
+bool image_config_after(const struct image *image, enum config_resource_type type,
+                        struct slice resource, struct slice key, struct slice *next_key,
+                        struct slice *value);
 // Resources of a type that have any config, in order of name.
-bool image_config_resource_after(const struct image *image, enum config_resource_type type, struct slice resource,
-                                 struct slice *next);
+bool image_config_resource_after(const struct image *image, enum config_resource_type type,
+                                 struct slice resource, struct slice *next);
 
 // ---- Features ----
 int16_t image_feature(const struct image *image, struct slice name);  // 0: not finalised
 int16_t image_metadata_version(const struct image *image);            // 0: not yet
-bool image_feature_after(const struct image *image, struct slice name, struct slice *next, int16_t *level);
+bool image_feature_after(const struct image *image, struct slice name, struct slice *next,
+                         int16_t *level);
 
 // ---- Client quotas, producer ids ----
 struct quota_entity {
@@ -145,18 +172,30 @@ struct quota_image {
     struct slice key;
     double value;
 };
-const struct quota_image *image_quota_after(const struct image *image, const struct quota_image *previous);
+const struct quota_image *image_quota_after(const struct image *image,
+                                            const struct quota_image *previous);
+// Null entities: the first. Rows of one entity follow each other.
 int64_t image_next_producer_id(const struct image *image);
 
+// ---- Records that are only kept ----
+// ACLs, SCRAM credentials and delegation tokens, in order of a key of ours: `bytes` is the record
+// in Kafka's frame (metadata/record.h). `key` null: the first. False at the end.
+bool image_kept_after(const struct image *image, enum metadata_record_type type, struct slice key,
+                      struct slice *next_key, struct slice *bytes);
+
 // ---- Snapshots ----
-// Calls `emit` with the records that rebuild this image, in Kafka's order (features first …), at the record versions of its metadata.version.
-// Resumable so that a long snapshot runs in slices: `cursor` starts zeroed; returns false at the end.
+// The records that rebuild this image, in Kafka's order (features first …), at the record versions
+// of its metadata.version. Resumable so that a long snapshot runs in slices: `cursor` starts
+// zeroed; false at the end. The record's parts live in the image and in the arena.
 struct image_cursor {
     int32_t section;
-    uint8_t state[64];
+    int32_t index;
+    struct slice key;  // points into the image
+    struct slice second_key;
 };
 bool image_next_record(const struct image *image, struct image_cursor *cursor, struct arena *arena,
-                       enum metadata_record_type *type, int16_t *version, const void **record);
+                       struct metadata_record *record);
 
-// Equal for equal images (live against replayed).
+// Equal for images of equal content, whatever way they came (live against replayed). Walks
+// everything: for tests and checkers.
 uint64_t image_hash(const struct image *image);
