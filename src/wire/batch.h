@@ -162,10 +162,10 @@ MUST_CHECK enum err batch_builder_finish(struct batch_builder *b, enum compressi
 
 // Decompresses at most `max` bytes into the arena: ERR_CORRUPT, ERR_LIMIT, ERR_UNSUPPORTED_COMPRESSION_TYPE. Accepts raw and xerial-framed
 // snappy, LZ4 frames with any header checksum convention of magic 2, zstd frames without content size, concatenated gzip members.
-MUST_CHECK enum err decompress(enum compression compression, struct slice in, size_t max, struct arena *arena,
+MUST_CHECK enum err decompress_bytes(enum compression compression, struct slice in, size_t max, struct arena *arena,
                                struct slice *out);
 // Into the heap, returned owned. Snappy is written as xerial frames, as Java does.
-MUST_CHECK enum err compress(enum compression compression, int level, struct slice in, uint8_t **out,
+MUST_CHECK enum err compress_bytes(enum compression compression, int level, struct slice in, uint8_t **out,
                              size_t *out_size);
 // "none", "gzip", "snappy", "lz4", "zstd"
 const char *compression_name(enum compression compression);

@@ -111,7 +111,7 @@ static enum err compress_records(struct batch_builder *b, enum compression compr
     uint8_t *packed = NULL;
     size_t packed_size = 0;
     struct slice body = slice_of(b->data + BATCH_HEADER_SIZE, b->size - BATCH_HEADER_SIZE);
-    enum err err = compress(compression, level, body, &packed, &packed_size);
+    enum err err = compress_bytes(compression, level, body, &packed, &packed_size);
     if (err != ERR_NONE) return err;
     ensure_capacity(b, BATCH_HEADER_SIZE + packed_size);
     memcpy(b->data + BATCH_HEADER_SIZE, packed, packed_size);

@@ -296,8 +296,8 @@ static enum err zstd_compress(int level, struct slice in, uint8_t **out, size_t 
 
 // ---- Dispatch ----
 
-enum err decompress(enum compression compression, struct slice in, size_t max, struct arena *arena,
-                    struct slice *out) {
+enum err decompress_bytes(enum compression compression, struct slice in, size_t max,
+                          struct arena *arena, struct slice *out) {
     struct output output = {.max = max};
     enum err err;
     switch (compression) {
@@ -328,8 +328,8 @@ enum err decompress(enum compression compression, struct slice in, size_t max, s
     return err;
 }
 
-enum err compress(enum compression compression, int level, struct slice in, uint8_t **out,
-                  size_t *out_size) {
+enum err compress_bytes(enum compression compression, int level, struct slice in, uint8_t **out,
+                        size_t *out_size) {
     switch (compression) {
         case COMPRESSION_NONE:
             *out = memory_alloc(in.size);

@@ -18,7 +18,7 @@ enum err record_reader_init(struct record_reader *r, struct slice batch_bytes, s
     struct slice body = slice_sub(batch_bytes, BATCH_HEADER_SIZE, batch.size - BATCH_HEADER_SIZE);
     // A batch that compaction emptied keeps its codec bits, but has nothing to decompress.
     if (batch_compression(&batch) != COMPRESSION_NONE && batch.record_count > 0) {
-        err = decompress(batch_compression(&batch), body, decompressed_max, arena, &body);
+        err = decompress_bytes(batch_compression(&batch), body, decompressed_max, arena, &body);
         if (err != ERR_NONE) return err;
     }
     *r = (struct record_reader){.batch = batch, .in = reader_of(body), .arena = arena, .next = 0};

@@ -12,8 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena arena;
     arena_init(&arena);
     struct slice out;
-    enum err err = decompress((enum compression)(data[0] & ATTRIBUTE_COMPRESSION),
-                              slice_of(data + 1, size - 1), DECOMPRESSED_MAX, &arena, &out);
+    enum err err = decompress_bytes((enum compression)(data[0] & ATTRIBUTE_COMPRESSION),
+                                    slice_of(data + 1, size - 1), DECOMPRESSED_MAX, &arena, &out);
     if (err == ERR_NONE && out.size > DECOMPRESSED_MAX) abort();
     if (arena.total > DECOMPRESSED_MAX + 65536) abort();
     arena_deinit(&arena);

@@ -1,8 +1,5 @@
 // Record batches: headers, records, builder; and segments that Apache Kafka wrote.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "test/test.h"
 
 #include "base/memory.h"
 #include "base/prng.h"
