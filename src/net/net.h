@@ -107,7 +107,10 @@ void net_reply_nothing(struct net_request *request);
 // with the peer's address; NULL: no line.
 void net_fail(struct net_request *request, const char *why);
 
-// "127.0.0.1:40312"; the peer of a request, also after the connection is gone ("closed").
+// Charges what a request needs beyond its frame (decoded arrays) to the budget until it ends.
+void net_request_charge(struct net_request *request, size_t size);
+
+// The peer of a request; text "" and port 0 after the connection is gone.
 struct tcp_address net_request_peer(const struct net_request *request);
 
 // ---- Accepting ----
