@@ -9,7 +9,10 @@ import argparse
 import pathlib
 import sys
 
+import gen_apis
 import gen_errors
+import gen_messages
+from gen_model import Schema
 from gen_output import Output, SchemaError
 
 
@@ -21,6 +24,9 @@ def main():
     out = Output(arguments.out)
     try:
         gen_errors.generate(arguments.schema / "errors", out)
+        schema = Schema(arguments.schema)
+        gen_messages.generate(schema, out)
+        gen_apis.generate(schema, out)
     except SchemaError as error:
         sys.exit(f"{error}")
 
