@@ -46,6 +46,9 @@ const struct metadata_version_row *metadata_version_row(int16_t level);
 // release means its last production level); 0 with Kafka's sentence when unknown.
 int16_t metadata_version_parse(struct slice text, struct message *error);
 
+// True when a downgrade (or upgrade) between two levels passes one that changed the metadata.
+bool metadata_version_changed_between(int16_t from, int16_t to);
+
 // The level that a feature gets when a directory is formatted at a metadata.version
 // (version-mapping); 0: off.
 int16_t feature_default_level(enum feature_id id, int16_t metadata_version);
@@ -93,9 +96,14 @@ static inline bool metadata_version_has_directories(int16_t level) {
 static inline bool metadata_version_has_elr(int16_t level) {
     return level >= 23;
 }
+static inline bool metadata_version_has_cordoned_directories(int16_t level) {
+    return level >= 30;
+}
+static inline bool metadata_version_has_controller_unregistration(int16_t level) {
+    return level >= 33;
+}
 
 // Record versions at a metadata.version.
 int16_t register_broker_record_version(int16_t metadata_version);
-int16_t broker_registration_change_record_version(int16_t metadata_version);
 int16_t partition_record_version(int16_t metadata_version);
 int16_t partition_change_record_version(int16_t metadata_version);
