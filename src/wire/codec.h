@@ -56,9 +56,9 @@ bool codec_is_flexible(const struct codec_struct *type, int16_t version);
 void *codec_new(const struct codec_struct *type, struct arena *arena, int32_t count);
 
 // Decodes one message of `version` at the reader; fields that the version lacks get their defaults. ERR_CORRUPT: too short, a
-// length beyond the end, a null that may not be, an array that cannot fit, a wrong order of tags. ERR_LIMIT: the arena would
-// pass `arena_max` bytes (0: no limit of its own). ERR_UNSUPPORTED_VERSION: there is no such version. On error `message` is
-// undefined. Bytes behind the message stay in the reader: whoever expects none checks reader_left.
+// length beyond the end, a null that may not be, an array that cannot fit, a wrong order of tags. ERR_LIMIT: its arrays would
+// take more than `arena_max` bytes (0: no limit beyond the input's size). ERR_UNSUPPORTED_VERSION: there is no such version. On
+// error `message` is undefined. Bytes behind the message stay in the reader: whoever expects none checks reader_left.
 MUST_CHECK enum err codec_decode(const struct codec_struct *type, int16_t version, struct reader *in,
                                  struct arena *arena, size_t arena_max, void *message);
 
@@ -66,12 +66,14 @@ MUST_CHECK enum err codec_decode(const struct codec_struct *type, int16_t versio
 // version lacks has a value other than its default and is not ignorable; ERR_INVALID for a null where the version has none or
 // a string beyond 32767 bytes. On error `out` may hold a part.
 // Consumes the chains of `records` fields.
-MUST_CHECK enum err codec_encode(const struct codec_struct *type, int16_t version, void *message,
-                                 struct chain *out, struct message *error);
+MUST_CHECK enum err codec_encode(const struct codec_struct *type, int16_t version,
+                                 const void *message, struct chain *out,
+                                 struct message *error);
 
 // The bytes that codec_encode would append; errors as there. Changes nothing.
 MUST_CHECK enum err codec_encoded_size(const struct codec_struct *type, int16_t version,
-                                       void *message, size_t *size, struct message *error);
+                                       const void *message, size_t *size,
+                                       struct message *error);
 
 // Appends the JSON form of Kafka's …JsonConverter, for dumps and tests: names as in Kafka's schema, bytes in base64, records as
 // their size, tagged fields only when they are set.

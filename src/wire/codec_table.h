@@ -1,5 +1,6 @@
-// The generated tables that the codec interprets: one codec_struct for each struct of a message, one codec_field for each of
-// its fields. Read by codec*.c and written by tools/gen_messages.py; nobody else needs them. All of it is constant.
+// The generated tables that the codec interprets: one codec_struct for each struct of a message,
+// one codec_field for each of its fields. Read by codec*.c and written by tools/gen_messages.py;
+// nobody else needs them. All of it is constant.
 #pragma once
 
 #include "wire/codec.h"
@@ -24,7 +25,8 @@ enum codec_kind {
 enum codec_flag {
     CODEC_ARRAY = 1,      // `kind` is that of the elements
     CODEC_IGNORABLE = 2,  // may be dropped when the version lacks it
-    CODEC_CLASSIC = 4,    // a length in the classic form even in flexible versions (client id of the request header)
+    CODEC_CLASSIC = 4,  // a length in the classic form even in flexible versions (client id of the
+                        // request header)
 };
 
 #define CODEC_UNTAGGED       255
@@ -34,7 +36,8 @@ struct codec_versions {
     uint8_t min;
     uint8_t max;
 };
-#define CODEC_NEVER {1, 0}
+#define CODEC_NEVER \
+    { 1, 0 }
 
 struct codec_field {
     const char *name;  // in JSON
@@ -52,9 +55,9 @@ struct codec_struct {
     const struct codec_field *fields;  // in the order of the wire
     const uint8_t *tags;               // tag -> index of its field
     const void *defaults;              // an image of the struct with every field at its default
-    const uint8_t *sizes_min;          // version - versions.min -> smallest size, or 255 if it is larger
+    const uint8_t *sizes_min;  // version - versions.min -> smallest size, or 255 if it is larger
     uint32_t size;
-    uint16_t unknown_tags;  // offset; 0 when no version is flexible
+    uint16_t unknown_tags;  // offset; only where some version is flexible
     uint8_t field_count;
     uint8_t tag_count;
     struct codec_versions versions;
@@ -74,20 +77,31 @@ static inline bool codec_covers(struct codec_versions versions, int16_t version)
 // The size of an element of an array of this field.
 static inline size_t codec_element_size(const struct codec_field *field) {
     static const uint8_t sizes[] = {
-        [CODEC_BOOL] = sizeof(bool),           [CODEC_INT8] = 1,
-        [CODEC_INT16] = 2,                     [CODEC_UINT16] = 2,
-        [CODEC_INT32] = 4,                     [CODEC_UINT32] = 4,
-        [CODEC_INT64] = 8,                     [CODEC_FLOAT64] = 8,
-        [CODEC_UUID] = sizeof(struct uuid),    [CODEC_STRING] = sizeof(struct slice),
-        [CODEC_BYTES] = sizeof(struct slice),  [CODEC_RECORDS] = sizeof(struct records),
+        [CODEC_BOOL] = sizeof(bool),
+        [CODEC_INT8] = 1,
+        [CODEC_INT16] = 2,
+        [CODEC_UINT16] = 2,
+        [CODEC_INT32] = 4,
+        [CODEC_UINT32] = 4,
+        [CODEC_INT64] = 8,
+        [CODEC_FLOAT64] = 8,
+        [CODEC_UUID] = sizeof(struct uuid),
+        [CODEC_STRING] = sizeof(struct slice),
+        [CODEC_BYTES] = sizeof(struct slice),
+        [CODEC_RECORDS] = sizeof(struct records),
         [CODEC_STRUCT] = 0,
     };
     return field->kind == CODEC_STRUCT ? field->type->size : sizes[field->kind];
 }
 
-static inline struct unknown_tags *codec_unknown_tags(const struct codec_struct *type,
-                                                      void *message) {
-    return (struct unknown_tags *)((uint8_t *)message + type->unknown_tags);
+static inline bool codec_has_unknown_tags(const struct codec_struct *type) {
+    return type->flexible_from != CODEC_NEVER_FLEXIBLE;
+}
+
+// Only for a type that has some.
+static inline const struct unknown_tags *codec_unknown_tags(const struct codec_struct *type,
+                                                            const void *message) {
+    return (const struct unknown_tags *)((const uint8_t *)message + type->unknown_tags);
 }
 
 // One field against another at the same place of another struct (codec.c).
