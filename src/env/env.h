@@ -134,9 +134,11 @@ enum file_mode {
 
 // A file may be closed and reopened by its path behind the scenes (there are fewer descriptors than
 // files); that is invisible here, also when env_rename moves a directory above it. But an open file
-// must not be unlinked: close it first. A file belongs to one reactor; its blocking calls may also
-// run in jobs (which then see to their own order), and tcp_send of any reactor may send ranges of
-// it.
+// must not be unlinked: close it first.
+//
+// A file belongs to one reactor: submitted writes and syncs start and complete there. The blocking
+// calls may be made in any number of jobs at once, those that change the file by one at a time;
+// tcp_send of any reactor may send ranges of it. A job may open a file that its reactor then uses.
 MUST_CHECK enum err file_open(struct env *env, struct slice path, enum file_mode mode,
                               struct file **file);
 // Waits for nothing: operations in flight must have completed. NULL is allowed.
