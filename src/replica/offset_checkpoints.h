@@ -22,6 +22,7 @@ struct offset_table {
     struct partition_offsets *rows;
     int32_t count;
     int32_t reactor;
+    uint32_t mask;  // which checkpoints are to be written: 1 << enum offset_checkpoint
     struct offset_checkpoints *checkpoints;
     struct env_message message;
 };

@@ -4,8 +4,9 @@
 // their place in partition_advance.
 //
 // States: OPENING (a job opens the log) -> ONLINE -> OFFLINE (the log failed; for good). Only an
-// online partition has a log to read and append. Deleting one frees it, after its waiters were
-// told; who keeps a pointer over a callback looks the partition up again.
+// online partition has a log to read and append. Deleting one tells its waiters, takes it out of
+// the tables (`topic` is NULL, it leads no more) and frees it once no operation of its log is in
+// flight: a pointer is good as long as such an operation, or a waiter, lasts.
 #pragma once
 
 #include "storage/log.h"
@@ -23,8 +24,10 @@ struct partition {
     int32_t directory;  // which log directory; -1 while not known
     enum partition_state state;
     struct log *log;  // NULL unless ONLINE or OFFLINE
-    int32_t leader;   // node id as the metadata says; -1: none
+    bool leads;       // this node is the leader, as the metadata says
     int32_t leader_epoch;
+    int32_t isr_count;
+    int32_t replica_count;
     int64_t high_watermark;
     struct list produce_waiters;  // of produce_waiter, in rising order of `required`
     struct list fetch_waiters;    // of fetch_waiter
@@ -84,11 +87,12 @@ struct partition *partition_new(struct replica_manager *manager, struct replica_
                                 int32_t index);
 // Without its log, which the caller has taken. Waiters must be gone.
 void partition_free(struct partition *partition);
-// Takes the opened log; the partition is online.
-void partition_set_log(struct partition *partition, struct log *log);
-// What the metadata says now. `is_leader`: this node leads.
-void partition_set_leader(struct partition *partition, int32_t leader, int32_t leader_epoch,
-                          bool is_leader);
+// Takes the opened log; the partition is online. `high_watermark`: the last one known.
+void partition_set_log(struct partition *partition, struct log *log, int64_t high_watermark);
+// What the metadata says now.
+void partition_set_leader(struct partition *partition, bool leads, int32_t leader_epoch);
+// Kafka's effective min ISR: no more than there are replicas.
+int32_t partition_min_isr(const struct partition *partition);
 // Moves the high watermark as far as it may and serves those who waited.
 void partition_advance(struct partition *partition);
 // Ends all produce waiters with `error` and wakes all fetches.

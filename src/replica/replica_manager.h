@@ -7,6 +7,7 @@
 // their files goes through reactor 0 (replica/offset_checkpoints.h).
 #pragma once
 
+#include "base/map.h"
 #include "config/config.h"
 #include "metadata/image.h"
 #include "replica/offset_checkpoints.h"
@@ -91,6 +92,7 @@ struct replica_topic {
     struct partition **partitions;  // by partition number; NULL: another reactor's
     int32_t partition_count;        // entries of the array
     int32_t owned;                  // not NULL among them
+    int32_t min_insync_replicas;    // min.insync.replicas
 };
 
 // NULL when this reactor has none of the topic's partitions.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/string_buffer.h"
 #include "env/env.h"
 
 struct checkpoint_entry {
