@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/message.h"
 #include "gen/apis.h"
+#include "gen/handlers.h"
 #include "net/net.h"
 
 struct api_call {
@@ -27,12 +28,13 @@ struct api_call {
     // Optional: the client went away while the call waits; end it soon (its answer goes nowhere).
     void (*abandoned)(struct api_call *call);
     void *state;  // the handler's own
+
+    struct arena away;  // private: what the controller's reactor makes for this call
 };
 
-typedef void api_handler(struct api_call *call);
-
-// The handler of an API, NULL when it has none. Generated (gen/handlers.c).
-api_handler *api_handler_of(int16_t key);
+// Of `net_options.request`: decodes header and body and calls the handler. The net's context is the
+// reactor's node.
+void api_dispatch(struct net_request *request);
 
 // Encodes call->response and sends it in the order of requests. Slices in the response need to live
 // until this returns only; chains in `records` fields are consumed.
