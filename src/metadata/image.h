@@ -38,11 +38,17 @@ struct partition_image {
     const struct uuid *directories;  // one per replica
 };
 
+// In PartitionChange records; a leader that is given, even the same one again, begins a new leader
+// epoch.
+#define PARTITION_LEADER_UNCHANGED (-2)
+#define PARTITION_LEADER_NONE      (-1)
+
 struct topic_image {
     struct slice name;
     struct uuid id;
     int32_t partition_count;
-    const struct partition_image *const *partitions;  // indexed by partition
+    // Indexed by partition. None is NULL once the records that create a topic were all applied.
+    const struct partition_image *const *partitions;
 };
 
 struct endpoint_image {
@@ -132,6 +138,15 @@ const struct topic_image *image_topic_colliding(const struct image *image, struc
 const struct topic_image *image_topic_after(const struct image *image, struct slice name);
 const struct partition_image *topic_partition(const struct topic_image *topic,
                                               int32_t partition);  // NULL when outside
+
+// The record that makes this partition, its arrays borrowed from it.
+struct metadata_record partition_record_of(const struct partition_image *partition,
+                                           struct uuid topic_id, int16_t metadata_version,
+                                           struct arena *arena);
+// What a partition becomes by a record: changes the view, whose arrays then point into the record
+// too. `directory_count` goes with view->directories.
+void partition_merge(struct partition_image *view, int32_t *directory_count,
+                     const struct partition_change_record *record);
 
 // ---- Cluster ----
 const struct broker_image *image_broker(const struct image *image, int32_t id);

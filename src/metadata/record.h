@@ -1,5 +1,8 @@
 // Metadata records as bytes: Kafka's frame of __cluster_metadata and its snapshots is {uvarint
 // frame version = 1, uvarint type, uvarint version, message}. Pure; any thread.
+//
+// gen/rec/metadata.h has the types, the structs and metadata_record_codec(type); names and version
+// ranges are asked of the codec (codec_name, codec_version_max).
 #pragma once
 
 #include "base/arena.h"
@@ -8,37 +11,26 @@
 #include "gen/err.h"
 #include "gen/rec/metadata.h"
 
-struct codec_struct;
-
 struct metadata_record {
     enum metadata_record_type type;
     int16_t version;
     void *message;  // struct register_broker_record … of gen/rec/metadata.h
 };
 
-// The codec table of a type and the highest version that we know; NULL when it is no record type.
-const struct codec_struct *metadata_record_codec(int32_t type, int16_t *version_max);
+// A record in the arena, every field at its default.
+struct metadata_record metadata_record_new(enum metadata_record_type type, int16_t version,
+                                           struct arena *arena);
 
-// Kafka's name, "RegisterBrokerRecord"; NULL when it is no record type.
-const char *metadata_record_name(int32_t type);
-
-// A message of this type in the arena, every field at its default. The type must be one.
-void *metadata_record_new(enum metadata_record_type type, struct arena *arena);
-
-// Decodes a framed record; `record` points into `value` and the arena. ERR_CORRUPT or
-// ERR_UNSUPPORTED with a sentence.
+// Decodes a framed record; `record` points into `value` and the arena. With a sentence:
+// ERR_CORRUPT; ERR_UNSUPPORTED for a frame, type or version that we do not know.
 MUST_CHECK enum err metadata_record_decode(struct slice value, struct arena *arena,
                                            struct metadata_record *record, struct message *error);
 
-// Appends the framed record. ERR_INVALID or ERR_UNSUPPORTED_VERSION when a field does not fit the
-// version.
+// Appends the framed record. ERR_INVALID or ERR_UNSUPPORTED_VERSION, with a sentence, when a field
+// does not fit the version.
 MUST_CHECK enum err metadata_record_encode(const struct metadata_record *record, struct chain *out,
                                            struct message *error);
 
 // The same into the arena.
 MUST_CHECK enum err metadata_record_frame(const struct metadata_record *record, struct arena *arena,
                                           struct slice *value, struct message *error);
-
-// A deep copy in the arena.
-struct metadata_record metadata_record_copy(const struct metadata_record *record,
-                                            struct arena *arena);
