@@ -29,6 +29,8 @@ def comment(field, struct):
         parts.append(f"tag {field.tag}")
     if field.nullable:
         parts.append("may be null" if field.nullable == field.versions else f"may be null in {show_versions(field.nullable)}")
+    if field.kind == "struct" and field.nullable and not field.array and not field.default:
+        parts.append("default: one that is shared, read only")
     if field.default:
         parts.append(f"default {field.default}")
     return f"  // {', '.join(parts)}" if parts else ""
@@ -69,7 +71,9 @@ def default_value(field, indent):
     if field.array:
         return None
     if field.kind == "struct":
-        return None if field.nullable else defaults_of(field.struct, indent + 4)
+        if not field.nullable:
+            return defaults_of(field.struct, indent + 4)
+        return None if field.default == "null" else f"\n        (struct {field.struct.name} *)&{field.struct.name}_defaults"
     if field.kind in ("string", "bytes", "records"):
         null = field.default == "null"
         if field.kind == "records":
@@ -87,7 +91,7 @@ def defaults_of(struct, indent=4):
     for field in struct.fields:
         value = default_value(field, indent)
         if value is not None:
-            lines.append(f"{' ' * indent}.{field.name} = {value},")
+            lines.append(f"{' ' * indent}.{field.name} = {value},".replace("= \n", "=\n"))
         if field.array and field.default == "null":
             lines.append(f"{' ' * indent}.{field.name}_count = -1,")
     return "\n".join(["{"] + lines + [f"{' ' * (indent - 4)}}}"]) if lines else None

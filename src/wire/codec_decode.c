@@ -5,8 +5,9 @@
 //   every struct ends with its tagged fields:
 //               a varint count, then tag, size and value for each, in rising order of tag (KIP-482)
 //
-// A struct that may be null begins with a byte: negative is null. Numbers are big-endian. A struct
-// begins as a copy of its defaults; then the fields that the version has are written over it.
+// A struct that may be null begins with a byte: negative is null; where it is tagged, with a
+// varint: 0 is null. Numbers are big-endian. A struct begins as a copy of its defaults; then the
+// fields that the version has are written over it.
 //
 // Nothing is believed: a length is checked against the bytes left, a count against the bytes left
 // divided by the smallest size of an element, and the memory of all arrays together against the
@@ -94,15 +95,29 @@ static enum err decode_slice(struct decoder *d, const struct codec_field *field,
     return ERR_NONE;
 }
 
-static enum err decode_struct_pointer(struct decoder *d, const struct codec_field *field,
-                                      void **pointer) {
+static enum err take_presence(struct decoder *d, const struct codec_field *field, bool *present) {
+    if (field->tag != CODEC_UNTAGGED) {
+        uint32_t mark = 0;
+        enum err err = take_uvarint(d, &mark);
+        *present = mark > 0;
+        return err;
+    }
     const uint8_t *mark = take(d, 1);
     if (mark == NULL) return ERR_CORRUPT;
-    if ((int8_t)*mark < 0) {
+    *present = (int8_t)*mark >= 0;
+    return ERR_NONE;
+}
+
+static enum err decode_struct_pointer(struct decoder *d, const struct codec_field *field,
+                                      void **pointer) {
+    bool present = false;
+    enum err err = take_presence(d, field, &present);
+    if (err) return err;
+    if (!present) {
         *pointer = NULL;
         return may_be_null(d, field) ? ERR_NONE : ERR_CORRUPT;
     }
-    enum err err = allocate(d, 1, field->type->size, pointer);
+    err = allocate(d, 1, field->type->size, pointer);
     if (err) return err;
     return decode_struct(d, field->type, *pointer);
 }

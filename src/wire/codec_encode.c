@@ -116,7 +116,7 @@ static enum err encode_struct_pointer(struct encoder *e, const struct codec_fiel
                                       const void *pointer) {
     if (pointer == NULL) {
         if (!codec_covers(field->nullable, e->version)) return null_error(e, field);
-        *room(e, 1) = 0xff;
+        *room(e, 1) = field->tag == CODEC_UNTAGGED ? 0xff : 0;
         return ERR_NONE;
     }
     *room(e, 1) = 1;
