@@ -29,7 +29,9 @@ struct api_call {
     void (*abandoned)(struct api_call *call);
     void *state;  // the handler's own
 
-    struct arena away;  // private: what the controller's reactor makes for this call
+    // Private.
+    struct arena away;        // what the controller's reactor makes for this call
+    struct forward *forward;  // of api_to_controller
 };
 
 // Of `net_options.request`: decodes header and body and calls the handler. The net's context is the
