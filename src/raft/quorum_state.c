@@ -116,16 +116,3 @@ enum err quorum_state_load(struct env *env, struct slice directory, struct quoru
     string_buffer_deinit(&path);
     return err;
 }
-
-enum err quorum_state_store(struct env *env, struct slice directory,
-                            const struct quorum_state *state, const int32_t *voters,
-                            int32_t voter_count) {
-    struct string_buffer path, text;
-    file_name(directory, &path);
-    string_buffer_init(&text);
-    quorum_state_format(state, voters, voter_count, &text);
-    enum err err = env_replace_file(env, string_buffer_slice(&path), string_buffer_slice(&text));
-    string_buffer_deinit(&text);
-    string_buffer_deinit(&path);
-    return err;
-}

@@ -1,7 +1,7 @@
 // The file quorum-state beside the metadata log: the epoch of this node, whom it voted for and who
 // leads. One line of JSON, Kafka's QuorumStateData: data_version 0 with static voters
 // (kraft.version 0), data_version 1 with a dynamic quorum. It is durable before anything that
-// depends on it is answered. Pure, except for load and store.
+// depends on it is answered. Pure, except for load.
 #pragma once
 
 #include "base/arena.h"
@@ -36,7 +36,3 @@ void quorum_state_format(const struct quorum_state *state, const int32_t *voters
 // ERR_NOT_FOUND: there is no such file. `directory` is __cluster_metadata-0.
 MUST_CHECK enum err quorum_state_load(struct env *env, struct slice directory,
                                       struct quorum_state *state, struct message *error);
-// Replaces the file durably (blocking).
-MUST_CHECK enum err quorum_state_store(struct env *env, struct slice directory,
-                                       const struct quorum_state *state, const int32_t *voters,
-                                       int32_t voter_count);

@@ -17,17 +17,16 @@
 
 #include "env/env.h"
 #include "raft/voters.h"
+#include "storage/log_directory.h"
 
 struct raft;
 
 #define RAFT_BATCH_BYTES_MAX (8 * 1024 * 1024)  // Kafka's MAX_BATCH_SIZE_BYTES
 
 struct raft_options {
-    struct slice
-        directory;  // metadata.log.dir; holds meta.properties, __cluster_metadata-0 lies in it
-    struct slice cluster_id;
-    int32_t node_id;
-    struct uuid directory_id;               // of meta.properties there
+    // metadata.log.dir, open and formatted: its meta.properties has this node's id and directory
+    // id, its reserve keeps the log writable on a full disk. Borrowed for life.
+    struct log_directory *directory;
     struct raft_voters static_voters;       // controller.quorum.voters; none with a dynamic quorum
     const struct raft_endpoint *endpoints;  // of this node's controller listeners, as advertised
     int32_t endpoint_count;
@@ -37,7 +36,6 @@ struct raft_options {
     int64_t segment_ms;       // metadata.log.segment.ms
     int64_t retention_bytes;  // metadata.max.retention.bytes; -1: no limit
     int64_t retention_ms;     // metadata.max.retention.ms; -1: for ever
-    int64_t reserve_bytes;    // kept free for the metadata log on a full disk; 0: none
 };
 
 // One metadata record on its way to the listener.
