@@ -5,6 +5,7 @@
 #include "test/test.h"
 
 #include "base/memory.h"
+#include "base/prng.h"
 #include "gen/messages.h"
 #include "gen/rec/client.h"
 #include "wire/batch.h"
@@ -151,6 +152,49 @@ static void test_corpus(void **state) {
     arena_deinit(&arena);
 }
 
+// Every message of every version with bytes changed: refused, or decoded to something that encodes;
+// the memory limit holds and a sanitizer sees every read beyond the end.
+static void test_corpus_mutated(void **state) {
+    (void)state;
+    struct arena arena, scratch;
+    arena_init(&arena);
+    arena_init(&scratch);
+    struct prng prng;
+    prng_init(&prng, 1);
+    struct reader in = reader_of(read_file(corpus_path, &arena));
+    size_t refused = 0, taken = 0;
+    while (reader_left(&in) > 0) {
+        struct entry entry = next_entry(&in);
+        const struct codec_struct *type = codec_message_of(entry.name);
+        for (int i = 0; i < 4; i++) {
+            size_t size =
+                i == 0 ? (size_t)prng_below(&prng, entry.bytes.size + 1) : entry.bytes.size;
+            uint8_t *bytes = memory_alloc(size);
+            memcpy(bytes, entry.bytes.data, size);
+            for (int k = 0; k < i && size > 0; k++)
+                bytes[prng_below(&prng, size)] = (uint8_t)prng_next(&prng);
+            struct reader mutant = reader_of(slice_of(bytes, size));
+            void *message = arena_alloc(&scratch, codec_size(type));
+            enum err err = codec_decode(type, entry.version, &mutant, &scratch, 1 << 20, message);
+            size_t encoded = 0;
+            if (err == ERR_NONE) {
+                assert_int_equal(codec_encoded_size(type, entry.version, message, &encoded, NULL),
+                                 ERR_NONE);
+                taken++;
+            } else {
+                assert_true(err == ERR_CORRUPT || err == ERR_LIMIT);
+                refused++;
+            }
+            assert_true(scratch.total < 4 << 20);
+            memory_free(bytes);
+            arena_reset(&scratch);
+        }
+    }
+    assert_true(refused > 1000 && taken > 1000);
+    arena_deinit(&scratch);
+    arena_deinit(&arena);
+}
+
 // The comparison itself must be able to fail.
 static void test_json_equal(void **state) {
     (void)state;
@@ -167,6 +211,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json_equal),
         cmocka_unit_test(test_corpus),
+        cmocka_unit_test(test_corpus_mutated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
