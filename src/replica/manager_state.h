@@ -56,11 +56,9 @@ void partition_retired_timer(struct env_timer *timer);
 void replica_stop_opened(struct partition *partition);
 
 // ---- log_settings.c ----
-// What the log of a topic's partitions is to do, of the topic's and the node's configuration.
+// What the logs of a topic are to do, of the topic's and the node's configuration.
 void log_settings_of(const struct config *config, const struct image *image, struct slice topic,
-                     struct log_config *settings);
-int32_t log_settings_min_insync_replicas(const struct config *config, const struct image *image,
-                                         struct slice topic);
+                     struct log_config *settings, int32_t *min_insync_replicas);
 
 // ---- replica_timers.c ----
 void replica_timers_init(struct replica_manager *manager);

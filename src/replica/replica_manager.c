@@ -116,6 +116,7 @@ struct apply_context {
     const struct topic_image *topic;  // of `after`; NULL: deleted
     struct uuid topic_id;
     struct log_config settings;
+    int32_t min_insync_replicas;
     bool has_settings;
 };
 
@@ -129,7 +130,7 @@ static bool is_replica(const struct partition_image *image, int32_t node_id) {
 static const struct log_config *settings_of(struct apply_context *context) {
     if (!context->has_settings) {
         log_settings_of(context->manager->config, context->after, context->topic->name,
-                        &context->settings);
+                        &context->settings, &context->min_insync_replicas);
         context->has_settings = true;
     }
     return &context->settings;
@@ -147,8 +148,7 @@ static void create_partition(struct apply_context *context, int32_t index,
     struct replica_manager *manager = context->manager;
     const struct log_config *settings = settings_of(context);
     struct replica_topic *topic = topic_of_image(manager, context->topic);
-    topic->min_insync_replicas =
-        log_settings_min_insync_replicas(manager->config, context->after, context->topic->name);
+    topic->min_insync_replicas = context->min_insync_replicas;
     struct partition *partition = partition_new(manager, topic, index);
     topic->partitions[index] = partition;
     topic->owned++;
@@ -193,9 +193,7 @@ static void topic_changed(void *opaque, const struct topic_image *before,
 static void configure_topic(struct replica_manager *manager, const struct image *image,
                             struct replica_topic *topic) {
     struct log_config settings;
-    log_settings_of(manager->config, image, topic->name, &settings);
-    topic->min_insync_replicas =
-        log_settings_min_insync_replicas(manager->config, image, topic->name);
+    log_settings_of(manager->config, image, topic->name, &settings, &topic->min_insync_replicas);
     for (int32_t i = 0; i < topic->partition_count; i++) {
         struct partition *partition = topic->partitions[i];
         if (partition != NULL && partition->state == PARTITION_ONLINE) {

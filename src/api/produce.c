@@ -1,0 +1,457 @@
+// Produce, versions 3 to 13.
+//
+// Every partition of the request becomes a row. Rows that can be refused from the metadata are
+// refused here; the others go to the reactors that own their partitions. There each batch is
+// appended (storage/log.h checks it); with acks=1 the row is done when the batch is written, with
+// acks=-1 when the high watermark has passed it or the request's timeout is over. When all owners
+// are through, the answer is made of the rows, in the order of the request.
+//
+// A batch is changed in place, in the frame that it came in: offset and leader epoch lie outside
+// its CRC.
+#include "api/call.h"
+#include "api/leader_hint.h"
+#include "api/scatter.h"
+#include "base/assert.h"
+#include "base/memory.h"
+#include "metadata/topic_name.h"
+#include "replica/replica_manager.h"
+#include "wire/batch.h"
+
+struct produce_row {
+    struct produce_part *part;  // NULL: refused at home
+    struct produce_row *next;   // of the part
+    struct uuid topic_id;
+    int32_t index;
+    struct slice batch;
+    struct produce_append *append;  // NULL: refused at home
+    enum err error;
+    struct slice error_text;  // null: none
+    int64_t base_offset;
+    int64_t log_append_time_ms;
+    int64_t log_start_offset;
+    struct append_record_error *record_errors;
+    int32_t record_error_count;
+};
+
+// An append under way. Apart from the row, because only a batch with a header's worth of bytes gets
+// one.
+struct produce_append {
+    struct produce_row *row;
+    struct partition *partition;
+    struct log_append_op op;
+    struct produce_waiter waiter;
+    bool is_waiting;
+};
+
+// The rows of one owner.
+struct produce_part {
+    struct scatter_part scatter_part;
+    struct produce *produce;
+    struct produce_row *first;
+    struct produce_row **last;
+    int32_t pending;  // rows that are not done
+    struct env_timer timer;
+};
+
+struct produce {
+    struct api_call *call;
+    int16_t acks;
+    int32_t timeout_ms;
+    struct scatter scatter;
+    struct produce_row *rows;  // in the order of the request
+    int32_t row_count;
+    struct produce_part **parts;  // by reactor; NULL: none
+};
+
+static void refuse(struct produce_row *row, enum err error) {
+    row->error = error;
+}
+
+static void refuse_text(struct produce_row *row, enum err error, struct slice text) {
+    row->error = error;
+    row->error_text = text;
+}
+
+// ---- At the owner ----
+
+static void part_row_done(struct produce_part *part) {
+    assert(part->pending > 0);
+    if (--part->pending > 0) return;
+    env_timer_stop(part->scatter_part.node->env, &part->timer);
+    scatter_finish(&part->scatter_part);
+}
+
+static void waiter_done(struct produce_waiter *waiter, enum err result) {
+    struct produce_append *append = container_of(waiter, struct produce_append, waiter);
+    append->is_waiting = false;
+    refuse(append->row, result);
+    part_row_done(append->row->part);
+}
+
+static void part_timed_out(struct env_timer *timer) {
+    struct produce_part *part = container_of(timer, struct produce_part, timer);
+    struct produce_row *next;
+    for (struct produce_row *row = part->first; row != NULL; row = next) {
+        next = row->next;
+        if (!row->append->is_waiting) continue;
+        produce_waiter_cancel(&row->append->waiter);
+        bool is_last = part->pending == 1;
+        waiter_done(&row->append->waiter, ERR_REQUEST_TIMED_OUT);
+        if (is_last) return;  // the part is home
+    }
+}
+
+// The batch is written: with acks=-1 its row goes on waiting.
+static void append_done(struct log_append_op *op, enum err result) {
+    struct produce_append *append = container_of(op, struct produce_append, op);
+    struct produce_row *row = append->row;
+    struct produce_part *part = row->part;
+    struct partition *partition = append->partition;
+    struct env *env = part->scatter_part.node->env;
+    if (result != ERR_NONE) {
+        refuse(row, result);
+        part_row_done(part);
+        return;
+    }
+    row->base_offset = op->base_offset;
+    row->log_append_time_ms = op->log_append_time_ms;
+    row->log_start_offset = log_start_offset(partition->log);
+    if (part->produce->acks != -1 || env_mutant(env, MUTANT_ACK_BEFORE_SYNC)) {
+        part_row_done(part);
+        return;
+    }
+    if (!partition_is_leader(partition)) {
+        // Deleted, or led by another, while the write was under way.
+        refuse(row, partition->topic == NULL ? ERR_UNKNOWN_TOPIC_OR_PARTITION
+                                             : ERR_NOT_LEADER_OR_FOLLOWER);
+        part_row_done(part);
+        return;
+    }
+    append->waiter.required = op->last_offset + 1;
+    append->waiter.done = waiter_done;
+    if (partition_wait_produce(partition, &append->waiter)) {
+        part_row_done(part);
+        return;
+    }
+    append->is_waiting = true;
+    if (!env_timer_is_running(&part->timer)) {
+        uint64_t timeout_ns = (uint64_t)MAX(part->produce->timeout_ms, 0) * 1000000;
+        env_timer_start(env, &part->timer, part->produce->call->net->received_ns + timeout_ns);
+    }
+}
+
+// A fault of the simulation (MUTANT_ACK_BEFORE_APPEND): answers while the bytes are on their way.
+struct orphan {
+    struct log_append_op append;
+    uint8_t bytes[];
+};
+
+static void orphan_done(struct log_append_op *op, enum err result) {
+    (void)result;
+    memory_free(container_of(op, struct orphan, append));
+}
+
+static bool append_orphaned(struct produce_row *row, struct partition *partition) {
+    struct orphan *orphan = memory_zalloc(1, sizeof *orphan + row->batch.size);
+    memcpy(orphan->bytes, row->batch.data, row->batch.size);
+    orphan->append = (struct log_append_op){.batch = orphan->bytes,
+                                            .size = row->batch.size,
+                                            .leader_epoch = partition->leader_epoch,
+                                            .origin = APPEND_CLIENT,
+                                            .arena = row->part->scatter_part.arena,
+                                            .done = orphan_done};
+    enum err err = log_append_start(partition->log, &orphan->append);
+    refuse(row, err);
+    row->base_offset = err == ERR_NONE ? orphan->append.base_offset : -1;
+    if (err != ERR_NONE) memory_free(orphan);
+    return false;
+}
+
+// True: append_done will come.
+static bool append_row(struct produce_row *row) {
+    struct produce_part *part = row->part;
+    struct node *node = part->scatter_part.node;
+    int16_t acks = part->produce->acks;
+    struct partition *partition = replica_find(node->replicas, row->topic_id, row->index);
+    enum err err =
+        partition == NULL ? ERR_NOT_LEADER_OR_FOLLOWER : partition_check_leader(partition, -1);
+    if (err != ERR_NONE) {
+        refuse(row, err);
+        return false;
+    }
+    row->append->partition = partition;
+    if (acks == -1 && partition->isr_count < partition_min_isr(partition)) {
+        refuse(row, ERR_NOT_ENOUGH_REPLICAS);
+        return false;
+    }
+    if (acks == 1 && env_mutant(node->env, MUTANT_ACK_BEFORE_APPEND))
+        return append_orphaned(row, partition);
+    struct log_append_op *op = &row->append->op;
+    op->batch = (uint8_t *)(uintptr_t)row->batch.data;  // ours: the frame that the request holds
+    op->size = row->batch.size;
+    op->leader_epoch = partition->leader_epoch;
+    op->origin = APPEND_CLIENT;
+    op->arena = part->scatter_part.arena;
+    op->done = append_done;
+    err = log_append_start(partition->log, op);
+    if (err == ERR_NONE) return true;
+    refuse_text(row, err, op->error_text);
+    row->record_errors = op->record_errors;
+    row->record_error_count = op->record_error_count;
+    // Kafka tells the log start when the log itself refused the batch by its contents, not for its
+    // size or form.
+    bool is_form = err == ERR_CORRUPT_MESSAGE || err == ERR_CORRUPT ||
+                   err == ERR_MESSAGE_TOO_LARGE || err == ERR_RECORD_LIST_TOO_LARGE ||
+                   err == ERR_KAFKA_STORAGE_ERROR;
+    if (!is_form) row->log_start_offset = log_start_offset(partition->log);
+    return false;
+}
+
+static void part_run(struct scatter_part *scatter_part) {
+    struct produce_part *part = container_of(scatter_part, struct produce_part, scatter_part);
+    env_timer_init(&part->timer, part_timed_out);
+    part->pending = 1;  // this loop itself
+    for (struct produce_row *row = part->first; row != NULL; row = row->next) {
+        if (append_row(row)) part->pending++;
+    }
+    part_row_done(part);
+}
+
+// ---- The answer ----
+
+static void add_leader_hint(struct produce *produce, const struct produce_row *row,
+                            struct produce_response_partition_response *out) {
+    struct api_call *call = produce->call;
+    struct produce_response *response = call->response;
+    struct leader_hint hint = leader_hint_of(call, row->topic_id, row->index);
+    out->current_leader.leader_id = hint.leader_id;
+    out->current_leader.leader_epoch = hint.leader_epoch;
+    if (hint.endpoint == NULL) return;
+    for (int32_t i = 0; i < response->node_endpoints_count; i++) {
+        if (response->node_endpoints[i].node_id == hint.leader_id) return;
+    }
+    // As many leaders as rows at most.
+    if (response->node_endpoints == NULL) {
+        response->node_endpoints =
+            produce_response_node_endpoint_new(call->arena, produce->row_count);
+        response->node_endpoints_count = 0;
+    }
+    struct produce_response_node_endpoint *endpoint =
+        &response->node_endpoints[response->node_endpoints_count++];
+    endpoint->node_id = hint.leader_id;
+    endpoint->host = hint.endpoint->host;
+    endpoint->port = hint.endpoint->port;
+    endpoint->rack = hint.broker->rack;
+}
+
+static void fill_partition(struct produce *produce, const struct produce_row *row,
+                           struct produce_response_partition_response *out) {
+    out->index = row->index;
+    out->error_code = err_wire(row->error);
+    out->base_offset = row->base_offset;
+    out->log_append_time_ms = row->log_append_time_ms;
+    out->log_start_offset = row->log_start_offset;
+    // The owner's words live in its part's arena.
+    struct arena *arena = produce->call->arena;
+    out->error_message = arena_copy(arena, row->error_text);
+    if (row->record_error_count > 0) {
+        out->record_errors = produce_response_record_error_new(arena, row->record_error_count);
+        out->record_errors_count = row->record_error_count;
+        for (int32_t i = 0; i < row->record_error_count; i++) {
+            out->record_errors[i].batch_index = row->record_errors[i].index;
+            out->record_errors[i].batch_index_error_message =
+                arena_copy(arena, row->record_errors[i].text);
+        }
+    }
+    if (row->error == ERR_NOT_LEADER_OR_FOLLOWER && produce->call->version >= 10) {
+        add_leader_hint(produce, row, out);
+    }
+}
+
+static void fill_response(struct produce *produce) {
+    struct api_call *call = produce->call;
+    const struct produce_request *request = call->request;
+    struct produce_response *response = call->response;
+    response->responses = produce_response_response_new(call->arena, request->topic_data_count);
+    response->responses_count = request->topic_data_count;
+    const struct produce_row *row = produce->rows;
+    for (int32_t t = 0; t < request->topic_data_count; t++) {
+        const struct produce_request_topic_data *topic = &request->topic_data[t];
+        struct produce_response_response *out = &response->responses[t];
+        out->name = topic->name;
+        out->topic_id = topic->topic_id;
+        out->partition_responses =
+            produce_response_partition_response_new(call->arena, topic->partition_data_count);
+        out->partition_responses_count = topic->partition_data_count;
+        for (int32_t p = 0; p < topic->partition_data_count; p++) {
+            fill_partition(produce, row++, &out->partition_responses[p]);
+        }
+    }
+}
+
+static void release_parts(struct produce *produce) {
+    for (int32_t i = 0; i < produce->call->node->reactor_count; i++) {
+        if (produce->parts[i] != NULL) scatter_part_deinit(&produce->parts[i]->scatter_part);
+    }
+}
+
+// acks=0 is never answered; an error shows as a closed connection.
+static void end_without_answer(struct produce *produce) {
+    enum err first = ERR_NONE;
+    for (int32_t i = 0; i < produce->row_count && first == ERR_NONE; i++) {
+        first = produce->rows[i].error;
+    }
+    release_parts(produce);
+    if (first == ERR_NONE) {
+        api_reply_nothing(produce->call);
+    } else {
+        struct message why;
+        message_set(&why, "a produce with acks=0 failed: %s", err_name(first));
+        api_close(produce->call, why.text);
+    }
+}
+
+static void gathered(struct scatter *scatter) {
+    struct produce *produce = container_of(scatter, struct produce, scatter);
+    if (produce->acks == 0) {
+        end_without_answer(produce);
+        return;
+    }
+    fill_response(produce);
+    release_parts(produce);
+    api_reply(produce->call);
+}
+
+// ---- At home: from the request to rows ----
+
+// ProduceRequest.validateRecords: exactly one batch, of magic 2. The batch's own slice in `batch`;
+// what follows it without being a whole batch is left out, as Kafka does.
+static enum err one_batch_of(struct slice records, int16_t version, struct slice *batch) {
+    if (records.size < BATCH_HEADER_SIZE) return ERR_INVALID_RECORD;
+    struct batch header;
+    enum err err = batch_decode(records, &header);
+    if (err != ERR_NONE) {
+        // An old format is a record too many versions behind, not a damaged one.
+        return header.magic == 0 || header.magic == 1 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE;
+    }
+    if (header.size > records.size) return ERR_INVALID_RECORD;
+    if (version < 7 && batch_compression(&header) == COMPRESSION_ZSTD) {
+        return ERR_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    *batch = slice_sub(records, 0, header.size);
+    struct slice rest = slice_sub(records, header.size, records.size - header.size);
+    struct batch second;
+    if (rest.size < BATCH_MAGIC + 1) return ERR_NONE;
+    err = batch_decode(rest, &second);
+    if (err == ERR_NONE) return second.size <= rest.size ? ERR_INVALID_RECORD : ERR_NONE;
+    return err == ERR_EOF || rest.data[BATCH_MAGIC] <= 1 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE;
+}
+
+static bool is_transactional_batch(struct slice records) {
+    return records.size >= BATCH_HEADER_SIZE && records.data[BATCH_MAGIC] == 2 &&
+           (load_i16(records.data + BATCH_ATTRIBUTES) & ATTRIBUTE_TRANSACTIONAL) != 0;
+}
+
+static bool has_transactional_records(const struct produce_request *request) {
+    for (int32_t t = 0; t < request->topic_data_count; t++) {
+        const struct produce_request_topic_data *topic = &request->topic_data[t];
+        for (int32_t p = 0; p < topic->partition_data_count; p++) {
+            if (is_transactional_batch(topic->partition_data[p].records.bytes)) return true;
+        }
+    }
+    return false;
+}
+
+static void check_row(struct produce *produce, struct produce_row *row,
+                      const struct topic_image *topic, struct slice records) {
+    if (topic == NULL) {
+        refuse(row, produce->call->version >= 13 ? ERR_UNKNOWN_TOPIC_ID
+                                                 : ERR_UNKNOWN_TOPIC_OR_PARTITION);
+        return;
+    }
+    row->topic_id = topic->id;
+    if (topic_partition(topic, row->index) == NULL) {
+        refuse(row, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+        return;
+    }
+    enum err err = one_batch_of(records, produce->call->version, &row->batch);
+    if (err != ERR_NONE) {
+        refuse(row, err);
+    } else if (produce->acks < -1 || produce->acks > 1) {
+        refuse(row, ERR_INVALID_REQUIRED_ACKS);
+    } else if (is_transactional_batch(row->batch)) {
+        // No coordinator has added the partition to a transaction: there is none yet.
+        refuse_text(row, ERR_INVALID_TXN_STATE,
+                    SLICE_LITERAL("Partition was not added to the transaction"));
+    } else if (topic_name_is_internal(topic->name) &&
+               !slice_equal_cstring(produce->call->client_id, "__admin_client")) {
+        refuse(row, ERR_INVALID_TOPIC_EXCEPTION);
+    }
+}
+
+static void give_to_owner(struct produce *produce, struct produce_row *row) {
+    struct api_call *call = produce->call;
+    struct node *owner = node_owner_of(call->node, row->topic_id, row->index);
+    struct produce_part *part = produce->parts[owner->reactor];
+    if (part == NULL) {
+        part = arena_zalloc(call->arena, 1, sizeof *part);
+        scatter_part_init(&part->scatter_part);
+        part->produce = produce;
+        part->last = &part->first;
+        produce->parts[owner->reactor] = part;
+    }
+    row->append = arena_zalloc(call->arena, 1, sizeof *row->append);
+    row->append->row = row;
+    row->part = part;
+    *part->last = row;
+    part->last = &row->next;
+}
+
+static void make_rows(struct produce *produce, const struct produce_request *request) {
+    const struct image *image = produce->call->node->image;
+    struct produce_row *row = produce->rows;
+    for (int32_t t = 0; t < request->topic_data_count; t++) {
+        const struct produce_request_topic_data *topic = &request->topic_data[t];
+        const struct topic_image *topic_state = produce->call->version >= 13
+                                                    ? image_topic_by_id(image, topic->topic_id)
+                                                    : image_topic(image, topic->name);
+        for (int32_t p = 0; p < topic->partition_data_count; p++, row++) {
+            row->index = topic->partition_data[p].index;
+            row->topic_id = topic->topic_id;
+            row->error_text = SLICE_NULL;
+            row->base_offset = -1;
+            row->log_append_time_ms = -1;
+            row->log_start_offset = -1;
+            check_row(produce, row, topic_state, topic->partition_data[p].records.bytes);
+            if (row->error == ERR_NONE) give_to_owner(produce, row);
+        }
+    }
+}
+
+void api_produce(struct api_call *call) {
+    const struct produce_request *request = call->request;
+    if (slice_is_null(request->transactional_id) && has_transactional_records(request)) {
+        api_reply_error(call, ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, NULL);
+        return;
+    }
+    struct produce *produce = arena_zalloc(call->arena, 1, sizeof *produce);
+    produce->call = call;
+    produce->acks = request->acks;
+    produce->timeout_ms = request->timeout_ms;
+    for (int32_t t = 0; t < request->topic_data_count; t++) {
+        produce->row_count += request->topic_data[t].partition_data_count;
+    }
+    produce->rows = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *produce->rows);
+    size_t reactors = (size_t)call->node->reactor_count;
+    produce->parts = arena_zalloc(call->arena, reactors, sizeof(struct produce_part *));
+    make_rows(produce, request);
+
+    scatter_init(&produce->scatter, call->node, gathered);
+    for (size_t i = 0; i < reactors; i++) {
+        struct produce_part *part = produce->parts[i];
+        if (part == NULL) continue;
+        scatter_start(&produce->scatter, &part->scatter_part, call->node->reactors[i], call->arena,
+                      part_run);
+    }
+    scatter_seal(&produce->scatter);
+}
