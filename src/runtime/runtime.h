@@ -70,12 +70,14 @@ struct runtime_machine {
     // INACTIVE and `failed` is called.
     enum err (*replay)(void *state, const struct runtime_record *record, int64_t offset,
                        int32_t epoch);
-    // Called before the records of an operation are replayed: `offset` is the last one applied so
-    // far. Remember the state as it is, for `rollback`.
+    // Called before the records of an operation are replayed: the state as it is now is that of
+    // every offset from the last applied one to `offset`. Keep it (or what it takes to get back to
+    // it) for `rollback`.
     void (*mark)(void *state, int64_t offset);
-    // Everything up to `offset` is durable: marks before it may be forgotten.
+    // Everything up to `offset` is durable: marks below it will not be asked for.
     void (*committed)(void *state, int64_t offset);
-    // Take back everything beyond `offset` (a mark, or the last committed offset).
+    // Take back everything beyond `offset`: to the first mark that is not below it. Later marks are
+    // void.
     void (*rollback)(void *state, int64_t offset);
     void (*failed)(void *state, enum err error, struct slice sentence);
 };
