@@ -13,11 +13,26 @@ CLI_COMMANDS(DECLARE)
 #define ROW(name) &command_##name,
 static const struct cli_command *const commands[] = {CLI_COMMANDS(ROW)};
 
-static const struct cli_option bootstrap_option = {
-    "--bootstrap-server", "-b", "HOST:PORT", "a broker of the cluster (default 127.0.0.1:9092)"};
-static const struct cli_option output_option = {"--output", "-o", "text|json",
-                                                "how data is printed (default text)"};
-static const struct cli_option help_option = {"--help", "-h", NULL, "this text"};
+static const struct cli_option client_options[] = {
+    {"--bootstrap-server", "-b", "HOST:PORT,…", "brokers to begin with (127.0.0.1:9092)",
+     .is_number = false},
+    {"--bootstrap-controller", NULL, "HOST:PORT,…", "controllers instead, for administration",
+     .is_number = false},
+    {"--timeout", NULL, "SECONDS", "give up after this time (30)", .is_number = true, .min = 1,
+     .max = 86400},
+    {.name = NULL},
+};
+static const struct cli_option output_options[] = {
+    {"--output", "-o", "text|json", "how data is printed (text)", .is_number = false},
+    {.name = NULL},
+};
+static const struct cli_option help_options[] = {
+    {"--help", "-h", NULL, "this text", .is_number = false},
+    {.name = NULL},
+};
+static const struct cli_option no_options[] = {{.name = NULL}};
+
+enum { OPTION_SETS = 4 };
 
 struct given_option {
     const struct cli_option *option;
@@ -42,16 +57,34 @@ static bool option_matches(const struct cli_option *option, const char *text, si
            memcmp(option->alias, text, size) == 0;
 }
 
+// The tables of options that a command takes.
+static void option_sets(const struct cli_command *command,
+                        const struct cli_option *sets[OPTION_SETS]) {
+    sets[0] = command->options != NULL ? command->options : no_options;
+    sets[1] = command->is_client ? client_options : no_options;
+    sets[2] = command->prints_data ? output_options : no_options;
+    sets[3] = help_options;
+}
+
 static const struct cli_option *find_option(const struct cli_command *command, const char *text,
                                             size_t size) {
-    for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
-        if (option_matches(o, text, size)) return o;
+    const struct cli_option *sets[OPTION_SETS];
+    option_sets(command, sets);
+    for (size_t i = 0; i < OPTION_SETS; i++) {
+        for (const struct cli_option *o = sets[i]; o->name != NULL; o++) {
+            if (option_matches(o, text, size)) return o;
+        }
     }
-    if (command->is_client && option_matches(&bootstrap_option, text, size)) {
-        return &bootstrap_option;
-    }
-    if (command->prints_data && option_matches(&output_option, text, size)) return &output_option;
-    return option_matches(&help_option, text, size) ? &help_option : NULL;
+    return NULL;
+}
+
+static int check_number(const struct cli *cli, const struct cli_option *option, const char *text) {
+    int64_t number;
+    bool good = slice_parse_int64(slice_cstring(text), &number) && number >= option->min &&
+                number <= option->max;
+    if (good) return 0;
+    return cli_usage(cli, "%s is a number from %lld to %lld, not \"%s\"", option->name,
+                     (long long)option->min, (long long)option->max, text);
 }
 
 // Options and arguments in any order; "--" ends the options. 0, or the exit code after a complaint.
@@ -82,6 +115,10 @@ static int parse(struct cli *cli, int argc, char **argv) {
             value = argv[++i];
         } else {
             return cli_usage(cli, "%s needs a value (%s)", option->name, option->value);
+        }
+        if (option->is_number) {
+            int code = check_number(cli, option, value);
+            if (code != 0) return code;
         }
         cli->given[cli->given_count++] = (struct given_option){option, value};
     }
@@ -154,6 +191,13 @@ bool cli_number(const struct cli *cli, const char *option, int64_t fallback, int
     return true;
 }
 
+int64_t cli_integer(const struct cli *cli, const char *option, int64_t fallback) {
+    const char *text = cli_value(cli, option);
+    int64_t number = fallback;
+    if (text != NULL && !slice_parse_int64(slice_cstring(text), &number)) return fallback;
+    return number;
+}
+
 enum cli_output cli_output(const struct cli *cli) {
     const char *output = cli_value(cli, "--output");
     return output != NULL && strcmp(output, "json") == 0 ? CLI_OUTPUT_JSON : CLI_OUTPUT_TEXT;
@@ -218,6 +262,12 @@ void cli_stop(struct cli *cli) {
     env_posix_stop(cli->posix);
 }
 
+bool cli_pass(struct cli *cli, uint64_t wait_ns) {
+    cli_env(cli);
+    if (!cli->signalled) env_posix_pass(cli->posix, wait_ns);
+    return !cli->signalled;
+}
+
 // ---- Help ----
 
 static void print_option(const struct cli_option *option) {
@@ -236,12 +286,12 @@ static void print_help(const struct cli_command *command) {
            command->options != NULL || command->is_client ? " [options]" : "");
     if (command->details != NULL) printf("\n%s\n", command->details);
     printf("\nOptions:\n");
-    for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
-        print_option(o);
+    const struct cli_option *sets[OPTION_SETS];
+    option_sets(command, sets);
+    for (size_t i = 0; i < OPTION_SETS; i++) {
+        for (const struct cli_option *o = sets[i]; o->name != NULL; o++)
+            print_option(o);
     }
-    if (command->is_client) print_option(&bootstrap_option);
-    if (command->prints_data) print_option(&output_option);
-    print_option(&help_option);
     printf("\nExample:\n  %s\n", command->example);
 }
 

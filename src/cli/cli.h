@@ -20,6 +20,8 @@ struct cli_option {
     const char *alias;  // "-p" or NULL
     const char *value;  // what stands for its value in the help ("N"); NULL: a flag without value
     const char *help;   // one line
+    bool is_number;     // a whole number within [min, max], checked before the command runs
+    int64_t min, max;
 };
 
 struct cli_command {
@@ -52,6 +54,8 @@ const char *cli_value_at(const struct cli *cli, const char *option, int index);
 // was printed, return CLI_USAGE.
 MUST_CHECK bool cli_number(const struct cli *cli, const char *option, int64_t fallback, int64_t min,
                            int64_t max, int64_t *value);
+// The value of an option declared as a number; `fallback` when it was not given.
+int64_t cli_integer(const struct cli *cli, const char *option, int64_t fallback);
 enum cli_output cli_output(const struct cli *cli);
 // --bootstrap-server, else the environment's TACCOLA_BOOTSTRAP_SERVER, else 127.0.0.1:9092.
 struct slice cli_bootstrap_server(const struct cli *cli);
@@ -71,6 +75,8 @@ struct env *cli_env(struct cli *cli);
 // Runs the loop until cli_stop. False: a signal ended it.
 bool cli_run(struct cli *cli);
 void cli_stop(struct cli *cli);
+// One pass of the loop, waiting for at most `wait_ns`. False: a signal has come.
+bool cli_pass(struct cli *cli, uint64_t wait_ns);
 
 // `main`: finds the command and runs it.
 int cli_main(int argc, char **argv);

@@ -2,4 +2,20 @@
 // `command_<name>` in a file of this folder.
 #pragma once
 
-#define CLI_COMMANDS(X) X(start)
+#define CLI_COMMANDS(X)     \
+    X(start)                \
+    X(topic_create)         \
+    X(topic_list)           \
+    X(topic_describe)       \
+    X(topic_delete)         \
+    X(topic_add_partitions) \
+    X(topic_delete_records) \
+    X(produce)              \
+    X(consume)              \
+    X(config_describe)      \
+    X(config_set)           \
+    X(config_delete)        \
+    X(cluster_describe)     \
+    X(cluster_quorum)       \
+    X(cluster_features)     \
+    X(cluster_log_dirs)

@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "base/reader.h"
 #include "base/string_buffer.h"
+#include "base/time_text.h"
 #include "base/utf8.h"
 #include "base/uuid.h"
 #include "base/varint.h"
@@ -279,6 +280,17 @@ static void test_histogram(void **state) {
     memory_free(h);
 }
 
+static void test_time(void **state) {
+    (void)state;
+    char text[TIME_TEXT_SIZE];
+    assert_string_equal(time_text(0, text), "1970-01-01T00:00:00.000Z");
+    assert_string_equal(time_text(1709208000123, text), "2024-02-29T12:00:00.123Z");
+    assert_string_equal(time_text(-1, text), "1969-12-31T23:59:59.999Z");
+    assert_string_equal(time_text(4102444799999, text), "2099-12-31T23:59:59.999Z");
+    assert_true(strlen(time_text(INT64_MIN, text)) > 20);
+    assert_true(strlen(time_text(INT64_MAX, text)) > 20);
+}
+
 static void test_buffer(void **state) {
     (void)state;
     struct buffer *b = buffer_new(100);
@@ -296,6 +308,7 @@ int main(void) {
         cmocka_unit_test(test_arena),     cmocka_unit_test(test_map),
         cmocka_unit_test(test_heap),      cmocka_unit_test(test_text),
         cmocka_unit_test(test_histogram), cmocka_unit_test(test_buffer),
+        cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

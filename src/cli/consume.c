@@ -1,0 +1,211 @@
+// consume: prints the records of a topic's partitions, without a group.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/time_text.h"
+#include "base/utf8.h"
+#include "cli/session.h"
+#include "client/consumer.h"
+
+static const struct cli_option options[] = {
+    {"--from-beginning", NULL, NULL, "begin at the oldest record (only new records)",
+     .is_number = false},
+    {"--offset", NULL, "N", "begin at this offset; negative: so many before the end",
+     .is_number = true, .min = INT64_MIN, .max = INT64_MAX},
+    {"--partition", "-p", "N", "read only this partition (all)", .is_number = true, .min = 0,
+     .max = INT32_MAX},
+    {"--max-messages", "-n", "N", "end after so many records", .is_number = true, .min = 1,
+     .max = INT64_MAX},
+    {"--exit-at-end", "-e", NULL, "end when all partitions were read to their end",
+     .is_number = false},
+    {"--read-uncommitted", NULL, NULL, "records of open and aborted transactions too",
+     .is_number = false},
+    {"--values-only", NULL, NULL, "print nothing but the values", .is_number = false},
+    {.name = NULL},
+};
+
+struct consumption {
+    struct cli *cli;
+    struct session session;
+    struct consumer *consumer;
+    struct client_topic *topic;
+    int64_t left;  // records still to print
+    bool json, values_only;
+    struct string_buffer line;
+};
+
+// Text as it is; other bytes as base64.
+static void append_bytes(struct string_buffer *out, struct slice bytes, bool json) {
+    if (slice_is_null(bytes)) {
+        string_buffer_append(out, SLICE_LITERAL("null"));
+    } else if (!utf8_is_valid(bytes)) {
+        string_buffer_append(out, json ? SLICE_LITERAL("\"base64:") : SLICE_LITERAL("base64:"));
+        string_buffer_append_base64(out, bytes);
+        if (json) string_buffer_append_char(out, '"');
+    } else if (json) {
+        string_buffer_append_json(out, bytes);
+    } else {
+        string_buffer_append(out, bytes);
+    }
+}
+
+static void append_headers(struct string_buffer *out, const struct record *r, bool json) {
+    for (int32_t i = 0; i < r->header_count; i++) {
+        if (i > 0) string_buffer_append(out, json ? SLICE_LITERAL(", ") : SLICE_LITERAL(","));
+        if (json) string_buffer_append(out, SLICE_LITERAL("{\"key\": "));
+        append_bytes(out, r->headers[i].key, json);
+        string_buffer_append(out, json ? SLICE_LITERAL(", \"value\": ") : SLICE_LITERAL("="));
+        append_bytes(out, r->headers[i].value, json);
+        if (json) string_buffer_append_char(out, '}');
+    }
+}
+
+static void append_json(struct string_buffer *out, const struct consumer_record *c) {
+    string_buffer_append(out, SLICE_LITERAL("{\"topic\": "));
+    string_buffer_append_json(out, c->topic);
+    string_buffer_format(
+        out, ", \"partition\": %d, \"offset\": %lld, \"timestamp\": %lld, \"key\": ", c->partition,
+        (long long)c->record.offset, (long long)c->record.timestamp);
+    append_bytes(out, c->record.key, true);
+    string_buffer_append(out, SLICE_LITERAL(", \"value\": "));
+    append_bytes(out, c->record.value, true);
+    string_buffer_append(out, SLICE_LITERAL(", \"headers\": ["));
+    append_headers(out, &c->record, true);
+    string_buffer_append(out, SLICE_LITERAL("]}\n"));
+}
+
+// "payments-1 @ 7  2026-11-25T03:14:15.926Z  key Alice  source=demo" and the value on the next
+// line.
+static void append_text(struct string_buffer *out, const struct consumer_record *c) {
+    char time[TIME_TEXT_SIZE];
+    string_buffer_format(out, "%.*s-%d @ %lld  %s", SLICE_PRINT(c->topic), c->partition,
+                         (long long)c->record.offset, time_text(c->record.timestamp, time));
+    if (!slice_is_null(c->record.key)) {
+        string_buffer_append(out, SLICE_LITERAL("  key "));
+        append_bytes(out, c->record.key, false);
+    }
+    if (c->record.header_count > 0) {
+        string_buffer_append(out, SLICE_LITERAL("  headers "));
+        append_headers(out, &c->record, false);
+    }
+    string_buffer_append(out, SLICE_LITERAL("\n  "));
+    append_bytes(out, c->record.value, false);
+    string_buffer_append_char(out, '\n');
+}
+
+static bool print_record(struct consumption *c, const struct consumer_record *record) {
+    string_buffer_clear(&c->line);
+    if (c->json) {
+        append_json(&c->line, record);
+    } else if (c->values_only) {
+        string_buffer_append(&c->line, record->record.value);
+        string_buffer_append_char(&c->line, '\n');
+    } else {
+        append_text(&c->line, record);
+    }
+    return fwrite(c->line.text, 1, c->line.size, stdout) == c->line.size;
+}
+
+static bool all_at_end(const struct consumption *c) {
+    for (int32_t i = 0; i < c->topic->partition_count; i++) {
+        int64_t position, end;
+        if (!consumer_position(c->consumer, c->topic->name, i, &position, &end)) continue;
+        if (end < 0 || position < end) return false;
+    }
+    return true;
+}
+
+static int assign(struct consumption *c) {
+    struct cli *cli = c->cli;
+    struct slice name = slice_cstring(cli_argument(cli, 0));
+    enum err err = session_topic(&c->session, name, &c->topic);
+    if (err == ERR_UNKNOWN_TOPIC_OR_PARTITION) {
+        return cli_fail(cli, "there is no topic %s; create it: taccola topic create %s",
+                        cli_argument(cli, 0), cli_argument(cli, 0));
+    }
+    if (err != ERR_NONE) {
+        const char *why = client_error(c->session.client);
+        return cli_fail(cli, "%s", why[0] != '\0' ? why : err_text(err));
+    }
+    int64_t only = cli_integer(cli, "--partition", -1);
+    if (only >= c->topic->partition_count) {
+        return cli_fail(cli, "%s has %d partitions, there is no partition %lld",
+                        cli_argument(cli, 0), c->topic->partition_count, (long long)only);
+    }
+    bool has_offset = cli_flag(cli, "--offset");
+    for (int32_t i = 0; i < c->topic->partition_count; i++) {
+        if (only >= 0 && i != only) continue;
+        int64_t offset = cli_flag(cli, "--from-beginning") ? OFFSET_EARLIEST : OFFSET_LATEST;
+        if (has_offset) offset = cli_integer(cli, "--offset", 0);
+        if (has_offset && offset < 0) {
+            int64_t end;
+            err = session_offset(&c->session, name, i, OFFSET_LATEST, &end);
+            if (err != ERR_NONE) return cli_fail(cli, "looking up the end: %s", err_text(err));
+            offset = MAX(end + offset, (int64_t)0);
+        }
+        err = consumer_assign(c->consumer, name, i, offset);
+        if (err != ERR_NONE) return cli_fail(cli, "%s", err_text(err));
+    }
+    return 0;
+}
+
+static int read_records(struct consumption *c) {
+    bool exit_at_end = cli_flag(c->cli, "--exit-at-end");
+    int code = 0;
+    while (c->left > 0 && !c->session.interrupted) {
+        struct consumer_record record;
+        struct message error;
+        message_init(&error);
+        enum err err = consumer_next(c->consumer, &record, &error);
+        if (err == ERR_WOULD_BLOCK) {
+            if (exit_at_end && all_at_end(c)) break;
+            if (fflush(stdout) != 0) break;
+            session_pass(&c->session, 100);
+        } else if (err != ERR_NONE) {
+            code = cli_fail(c->cli, "%s", error.text);
+            break;
+        } else if (!print_record(c, &record)) {
+            break;  // nobody reads our output any more
+        } else {
+            c->left--;
+        }
+    }
+    return code;
+}
+
+static int run(struct cli *cli) {
+    struct consumption c = {.cli = cli,
+                            .left = cli_integer(cli, "--max-messages", INT64_MAX),
+                            .json = cli_output(cli) == CLI_OUTPUT_JSON,
+                            .values_only = cli_flag(cli, "--values-only")};
+    string_buffer_init(&c.line);
+    int code = session_open(&c.session, cli);
+    if (code == 0) {
+        struct consumer_options o = consumer_options_default();
+        o.read_committed = !cli_flag(cli, "--read-uncommitted");
+        c.consumer = consumer_new(c.session.client, &o);
+        code = assign(&c);
+        if (code == 0) code = read_records(&c);
+    }
+    consumer_free(c.consumer);
+    session_close(&c.session);
+    string_buffer_deinit(&c.line);
+    return code;
+}
+
+const struct cli_command command_consume = {
+    .name = "consume",
+    .arguments = "<topic>",
+    .summary = "Print the records of a topic",
+    .details =
+        "Shows key, value, timestamp and headers. Bytes that are not UTF-8 are shown in base64.",
+    .example =
+        "taccola consume payments --from-beginning --max-messages 1\n"
+        "  taccola consume payments --offset -10 --exit-at-end --output json",
+    .options = options,
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .is_client = true,
+    .prints_data = true,
+    .run = run,
+};
