@@ -7,11 +7,12 @@
 // unaccepted; a client that is turned away knows where it is.)
 #include "base/map.h"
 #include "base/memory.h"
+#include "config/config.h"
 #include "net/connection.h"
 
 struct net_quota {
     struct env *env;
-    struct net_acceptor_limits limits;
+    const struct config *config;
     int32_t connections;
     struct map addresses;    // of struct address_count, those with connections
     uint64_t warned_second;  // one line per second about refusals
@@ -52,12 +53,16 @@ struct handover {
 
 // ---- Places ----
 
-struct net_quota *net_quota_new(struct env *env, const struct net_acceptor_limits *limits) {
+struct net_quota *net_quota_new(struct env *env, const struct config *config) {
     struct net_quota *quota = memory_zalloc(1, sizeof *quota);
     quota->env = env;
-    quota->limits = *limits;
+    quota->config = config;
     map_init(&quota->addresses, env_random(env));
     return quota;
+}
+
+void net_quota_configure(struct net_quota *quota, const struct config *config) {
+    quota->config = config;
 }
 
 void net_quota_free(struct net_quota *quota) {
@@ -68,41 +73,19 @@ void net_quota_free(struct net_quota *quota) {
     memory_free(quota);
 }
 
-// max.connections.per.ip.overrides is "address:count,…"; an IPv6 address may be in brackets.
-static int32_t quota_of_address(const struct net_quota *quota, struct slice address) {
-    struct slice rest = quota->limits.per_ip_overrides;
-    while (rest.size > 0) {
-        struct slice item = rest, after = SLICE_EMPTY;
-        slice_split(rest, ',', &item, &after);
-        rest = after;
-        item = slice_trim(item);
-        size_t colon = item.size;
-        while (colon > 0 && item.data[colon - 1] != ':')
-            colon--;
-        if (colon == 0) continue;
-        struct slice host = slice_sub(item, 0, colon - 1);
-        if (host.size > 2 && host.data[0] == '[') host = slice_sub(host, 1, host.size - 2);
-        int64_t count;
-        if (slice_equal(host, address) &&
-            slice_parse_int64(slice_sub(item, colon, item.size - colon), &count)) {
-            return (int32_t)MIN(count, (int64_t)INT32_MAX);
-        }
-    }
-    return quota->limits.connections_per_ip_max;
-}
-
 // NULL: over a limit; the sentence says which.
 static struct net_place *net_place_take(struct net_quota *quota, struct tcp_address peer,
                                         struct message *why) {
-    if (quota->connections >= quota->limits.connections_max) {
-        message_set(why, "max.connections (%d) is reached", quota->limits.connections_max);
+    int32_t connections_max = config_int(quota->config, BROKER_MAX_CONNECTIONS);
+    if (quota->connections >= connections_max) {
+        message_set(why, "max.connections (%d) is reached", connections_max);
         return NULL;
     }
     struct slice text = slice_cstring(peer.text);
     struct map_node *node = map_get(&quota->addresses, text);
     struct address_count *address =
         node == NULL ? NULL : container_of(node, struct address_count, node);
-    int32_t max = quota_of_address(quota, text);
+    int32_t max = config_connections_per_ip(quota->config, text);
     if ((address == NULL ? 0 : address->connections) >= max) {
         message_set(why, "max.connections.per.ip (%d) is reached", max);
         return NULL;

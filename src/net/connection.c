@@ -102,7 +102,7 @@ static void connection_watch_frame(struct connection *c) {
 
 static bool connection_may_begin(const struct connection *c) {
     const struct net_limits *limits = &c->net->options.limits;
-    return !c->failed && !c->ended && !c->barrier &&
+    return c->net->is_open && !c->failed && !c->ended && !c->barrier &&
            c->request_count < limits->requests_in_flight_max &&
            c->output.size < limits->output_bytes_high;
 }
@@ -244,7 +244,8 @@ void connection_new(struct net *net, struct tcp *tcp, const struct net_listener 
     c->listener = listener;
     c->place = place;
     c->peer = tcp_peer(tcp);
-    c->reading = true;
+    c->reading = net->is_open;
+    if (!c->reading) tcp_set_reading(tcp, false);
     c->active_ns = env_now_ns(net->options.env);
     c->handler.readable = connection_readable;
     c->handler.writable = connection_writable;

@@ -24,6 +24,7 @@ struct net {
     uint64_t log_second;  // log lines about bad peers are limited to some per second
     int32_t log_lines;
     int64_t log_suppressed;
+    bool is_open;
     bool freeing;
     void (*freed)(void *context);
     void *freed_context;

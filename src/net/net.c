@@ -13,6 +13,7 @@ struct net_limits net_limits_default(void) {
 }
 
 static void net_destroy(struct net *net) {
+    env_defer_cancel(net->options.env, &net->reap);
     while (!list_is_empty(&net->idle_requests)) {
         struct net_request *r =
             container_of(list_pop(&net->idle_requests), struct net_request, link);
@@ -20,10 +21,7 @@ static void net_destroy(struct net *net) {
         memory_free(r);
     }
     buffer_unref(net->receive);
-    void (*freed)(void *) = net->freed;
-    void *context = net->freed_context;
     memory_free(net);
-    freed(context);
 }
 
 static void net_reap(struct env_task *task) {
@@ -31,7 +29,11 @@ static void net_reap(struct env_task *task) {
     while (!list_is_empty(&net->ended_requests)) {
         request_free(container_of(list_pop(&net->ended_requests), struct net_request, link));
     }
-    if (net->freeing && net->requests_under_way == 0) net_destroy(net);
+    if (!net->freeing || net->requests_under_way > 0) return;
+    void (*freed)(void *) = net->freed;
+    void *context = net->freed_context;
+    net_destroy(net);
+    freed(context);
 }
 
 struct net *net_new(const struct net_options *options) {
@@ -53,6 +55,31 @@ void net_free(struct net *net, void (*freed)(void *context), void *context) {
         connection_close(container_of(net->connections.next, struct connection, link));
     }
     env_defer(net->options.env, &net->reap);
+}
+
+void net_discard(struct net *net) {
+    if (net == NULL) return;
+    net->freeing = true;
+    while (!list_is_empty(&net->connections)) {
+        struct connection *c = container_of(net->connections.next, struct connection, link);
+        while (!list_is_empty(&c->requests)) {
+            struct net_request *r = container_of(list_pop(&c->requests), struct net_request, link);
+            request_free(r);
+        }
+        connection_close(c);
+    }
+    while (!list_is_empty(&net->ended_requests)) {
+        request_free(container_of(list_pop(&net->ended_requests), struct net_request, link));
+    }
+    net_destroy(net);
+}
+
+void net_open(struct net *net) {
+    net->is_open = true;
+    list_for_each(link, &net->connections) {
+        struct connection *c = container_of(link, struct connection, link);
+        env_defer(net->options.env, &c->flush);
+    }
 }
 
 void *net_context(const struct net *net) {

@@ -23,8 +23,10 @@
 #include "env/env.h"
 #include "net/budget.h"
 
+struct config;
 struct net;
 struct net_acceptor;
+struct net_quota;
 struct connection;
 struct net_request;
 
@@ -90,10 +92,16 @@ struct net_request {
     uint8_t state;
 };
 
+// Connections may come, but nothing is read from them before net_open: a node binds its ports
+// early, so that a port in use is told at once, and serves late.
 struct net *net_new(const struct net_options *options);
+void net_open(struct net *net);
 // Closes all connections at once. Every request under way must still be ended; `freed` comes when
 // the last one was, and the net is gone then.
 void net_free(struct net *net, void (*freed)(void *context), void *context);
+// Frees everything at once, requests under way included; nothing is called back. For a crash of the
+// simulation: the reactor never runs again.
+void net_discard(struct net *net);
 void *net_context(const struct net *net);
 struct budget *net_budget(struct net *net);
 int32_t net_connection_count(const struct net *net);
@@ -115,15 +123,12 @@ struct tcp_address net_request_peer(const struct net_request *request);
 
 // ---- Accepting ----
 
-struct net_acceptor_limits {
-    int32_t connections_max;         // max.connections, over all listeners of the node
-    int32_t connections_per_ip_max;  // max.connections.per.ip
-    struct slice per_ip_overrides;   // max.connections.per.ip.overrides: "host:count,host:count"
-};
-
-// Counts the connections of a whole node, by address; shared by its acceptors, on reactor 0.
-// Returns owned.
-struct net_quota *net_quota_new(struct env *env, const struct net_acceptor_limits *limits);
+// Counts the connections of a whole node, in all and by address, against max.connections and
+// max.connections.per.ip (with its overrides); shared by its acceptors, on reactor 0. Returns
+// owned. `config` is kept until net_quota_configure or free.
+struct net_quota *net_quota_new(struct env *env, const struct config *config);
+void net_quota_configure(struct net_quota *quota, const struct config *config);
+// After every net is freed and every reactor has stopped.
 void net_quota_free(struct net_quota *quota);
 
 // Binds and begins to accept. `listener` is kept and its port filled in; `nets` are the reactors'

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "net/connection.h"
 
-enum { IDLE_REQUESTS_MAX = 64 };
+enum { IDLE_REQUESTS_MAX = 64, IDLE_ARENA_MAX = 64 * 1024 };
 
 struct net_request *request_new(struct connection *c, struct buffer *frame, struct slice bytes) {
     struct net *net = c->net;
@@ -40,7 +40,11 @@ void request_free(struct net_request *r) {
     chain_deinit(&r->reply);
     net->requests_under_way--;
     if (net->idle_request_count < IDLE_REQUESTS_MAX) {
-        arena_reset(&r->arena);
+        if (r->arena.total > IDLE_ARENA_MAX) {
+            arena_deinit(&r->arena);
+        } else {
+            arena_reset(&r->arena);
+        }
         list_append(&net->idle_requests, &r->link);
         net->idle_request_count++;
     } else {
