@@ -110,7 +110,7 @@ static enum err decode_body(struct api_call *call, struct reader *in) {
     max = MIN(max, MAX((size_t)DECODED_MIN, net_budget(call->net->net)->max / 4));
     call->request = arena_alloc(call->arena, codec_size(call->api->request));
     enum err e = codec_decode(call->api->request, call->version, in, call->arena,
-                              call->arena->total + max, call->request);
+                              max, call->request);
     net_request_charge(call->net, call->arena->total);
     return e;
 }
