@@ -167,6 +167,14 @@ const char *cli_value(const struct cli *cli, const char *option) {
     return value;
 }
 
+int cli_count(const struct cli *cli, const char *option) {
+    int count = 0;
+    for (int i = 0; i < cli->given_count; i++) {
+        count += strcmp(cli->given[i].option->name, option) == 0;
+    }
+    return count;
+}
+
 bool cli_flag(const struct cli *cli, const char *option) {
     for (int i = 0; i < cli->given_count; i++) {
         if (strcmp(cli->given[i].option->name, option) == 0) return true;

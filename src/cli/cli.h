@@ -50,6 +50,8 @@ bool cli_flag(const struct cli *cli, const char *option);
 const char *cli_value(const struct cli *cli, const char *option);
 // Options may be given several times: the values in order; NULL beyond the last.
 const char *cli_value_at(const struct cli *cli, const char *option, int index);
+// How many times an option was given.
+int cli_count(const struct cli *cli, const char *option);
 // A whole number within [min, max]; `fallback` when the option was not given. False: the complaint
 // was printed, return CLI_USAGE.
 MUST_CHECK bool cli_number(const struct cli *cli, const char *option, int64_t fallback, int64_t min,

@@ -7,7 +7,7 @@
 #include "cli/session.h"
 #include "client/consumer.h"
 
-static const struct cli_option options[] = {
+static const struct cli_option consume_options[] = {
     {"--from-beginning", NULL, NULL, "begin at the oldest record (only new records)",
      .is_number = false},
     {"--offset", NULL, "N", "begin at this offset; negative: so many before the end",
@@ -202,7 +202,7 @@ const struct cli_command command_consume = {
     .example =
         "taccola consume payments --from-beginning --max-messages 1\n"
         "  taccola consume payments --offset -10 --exit-at-end --output json",
-    .options = options,
+    .options = consume_options,
     .arguments_min = 1,
     .arguments_max = 1,
     .is_client = true,

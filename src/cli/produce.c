@@ -6,7 +6,7 @@
 #include "cli/session.h"
 #include "client/producer.h"
 
-static const struct cli_option options[] = {
+static const struct cli_option produce_options[] = {
     {"--key", "-k", "text", "the record's key", .is_number = false},
     {"--header", "-H", "name=value", "a header; may be given several times", .is_number = false},
     {"--partition", "-p", "N", "to this partition (by the key's hash)", .is_number = true, .min = 0,
@@ -198,7 +198,7 @@ const struct cli_command command_produce = {
     .example =
         "taccola produce payments --key Alice --header source=demo \"Pays 200 dollars to Bob\"\n"
         "  taccola produce logs --compression zstd < access.log",
-    .options = options,
+    .options = produce_options,
     .arguments_min = 1,
     .arguments_max = INT32_MAX,
     .is_client = true,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/string_buffer.h"
 #include "cli/cli.h"
 
 enum cell_kind {

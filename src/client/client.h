@@ -57,6 +57,8 @@ struct client_call {
     // which is owed.
     void (*done)(struct client_call *call, enum err result);
 
+    void *context;  // the caller's own
+
     // Out.
     int16_t version;
     void *response;
