@@ -41,6 +41,10 @@ struct format_options {
 // What happened, for people and programs. `kind` is "data directory", "metadata directory",
 // "dynamic metadata directory" or "dynamic metadata voter directory".
 struct format_report {
+    // The features of bootstrap.checkpoint, those of level 0 left out: metadata.version, then by
+    // name.
+    void (*bootstrap)(struct format_report *report, const struct format_feature *features,
+                      int32_t count);
     void (*formatted)(
         struct format_report *report, struct slice directory, const char *kind,
         const char *metadata_version);  // "4.3-IV0"; called before the directory is written
