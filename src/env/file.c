@@ -12,6 +12,8 @@
 // began.
 #include "env/world.h"
 
+#include <stdatomic.h>
+
 #include "base/assert.h"
 
 #define MERGE_PARTS 256
@@ -180,7 +182,11 @@ enum err file_allocate(struct file *file, uint64_t size) {
     return file->env->world->file_allocate(file, size);
 }
 enum err file_sync(struct file *file) {
-    return file->env->world->file_sync(file);
+    enum err err = atomic_load(&file->sync_error);
+    if (err != ERR_NONE) return err;
+    err = file->env->world->file_sync(file);
+    if (err != ERR_NONE) atomic_store(&file->sync_error, err);
+    return err;
 }
 bool file_is_resident(struct file *file, uint64_t position, size_t size) {
     return file->env->world->file_is_resident(file, position, size);

@@ -57,7 +57,6 @@ struct posix_file {
     atomic_int users;
     int descriptor;
     atomic_bool recently_used;
-    _Atomic enum err sync_error;  // sticks: after a failed sync the kernel forgets what it dropped
     struct list all;
     struct list open;
 };

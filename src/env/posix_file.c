@@ -229,15 +229,10 @@ enum err posix_file_allocate(struct file *file, uint64_t size) {
 
 enum err posix_file_sync(struct file *file) {
     struct posix_file *own = posix_file_of(file);
-    enum err err = atomic_load(&own->sync_error);
-    if (err != ERR_NONE) return err;
     int descriptor;
-    err = posix_file_acquire(own, &descriptor);
+    enum err err = posix_file_acquire(own, &descriptor);
     if (err != ERR_NONE) return err;
-    if (fdatasync(descriptor) != 0) {
-        err = posix_error(errno);
-        atomic_store(&own->sync_error, err);
-    }
+    if (fdatasync(descriptor) != 0) err = posix_error(errno);
     posix_file_release(own);
     return err;
 }
