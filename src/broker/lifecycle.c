@@ -1,9 +1,9 @@
 // The life of a node as the cluster sees it, and its stop.
 //
-// Start: the controller is active → BrokerRegistration (with the epoch of the last clean stop,
-// KIP-966) → BrokerHeartbeat that asks to be unfenced → the image that shows this broker alive is
-// published on every reactor → clients are served. The calls go to the controller of this process,
-// without a socket or a timer.
+// Start: the controller is active → ControllerRegistration → BrokerRegistration (with the epoch of
+// the last clean stop, KIP-966) → BrokerHeartbeat that asks to be unfenced → the image that shows
+// this broker alive is published on every reactor → clients are served. The calls go to the
+// controller of this process, without a socket or a timer.
 //
 // Stop: BrokerHeartbeat that asks for the controlled shutdown, again until the controller says that
 // it is done and the broker is fenced → no more connections → partitions flushed and closed →
@@ -104,31 +104,34 @@ static void registered(struct controller_call *call, enum err result) {
     unfence(broker);
 }
 
-static void add_listeners(struct broker *broker, struct broker_registration_request *request) {
-    request->listeners =
-        broker_registration_request_listener_new(&broker->call_arena, broker->listener_count);
-    for (int32_t i = 0; i < broker->listener_count; i++) {
-        const struct net_listener *from = &broker->listeners[i];
-        if (from->is_controller) continue;
-        struct broker_registration_request_listener *to =
-            &request->listeners[request->listeners_count++];
-        to->name = from->name;
-        to->host = from->advertised_host;
-        to->port = from->advertised_port;
-        to->security_protocol = from->security_protocol;
-    }
-}
+// Fills an array of {name, min, max}; the two registrations have the same rows as different
+// structs.
+#define ADD_FEATURES(request, type)                                                   \
+    do {                                                                              \
+        (request)->features = type##_feature_new(&broker->call_arena, FEATURE_COUNT); \
+        (request)->features_count = FEATURE_COUNT;                                    \
+        for (int i = 0; i < FEATURE_COUNT; i++) {                                     \
+            const struct feature_row *row = feature_row((enum feature_id)i);          \
+            (request)->features[i].name = slice_cstring(row->name);                   \
+            (request)->features[i].min_supported_version = row->min;                  \
+            (request)->features[i].max_supported_version = row->max;                  \
+        }                                                                             \
+    } while (0)
 
-static void add_features(struct broker *broker, struct broker_registration_request *request) {
-    request->features = broker_registration_request_feature_new(&broker->call_arena, FEATURE_COUNT);
-    request->features_count = FEATURE_COUNT;
-    for (int i = 0; i < FEATURE_COUNT; i++) {
-        const struct feature_row *row = feature_row((enum feature_id)i);
-        request->features[i].name = slice_cstring(row->name);
-        request->features[i].min_supported_version = row->min;
-        request->features[i].max_supported_version = row->max;
-    }
-}
+// The same for the listeners of one kind.
+#define ADD_LISTENERS(request, type, controllers)                                                \
+    do {                                                                                         \
+        (request)->listeners = type##_listener_new(&broker->call_arena, broker->listener_count); \
+        for (int32_t i = 0; i < broker->listener_count; i++) {                                   \
+            const struct net_listener *from = &broker->listeners[i];                             \
+            if (from->is_controller != (controllers)) continue;                                  \
+            int32_t n = (request)->listeners_count++;                                            \
+            (request)->listeners[n].name = from->name;                                           \
+            (request)->listeners[n].host = from->advertised_host;                                \
+            (request)->listeners[n].port = from->advertised_port;                                \
+            (request)->listeners[n].security_protocol = from->security_protocol;                 \
+        }                                                                                        \
+    } while (0)
 
 static void add_directories(struct broker *broker, struct broker_registration_request *request) {
     request->log_dirs = arena_zalloc(&broker->call_arena, (size_t)broker->directory_count,
@@ -140,7 +143,6 @@ static void add_directories(struct broker *broker, struct broker_registration_re
 }
 
 static void register_broker(struct broker *broker) {
-    broker->state = BROKER_REGISTERING;
     struct broker_registration_request *request =
         new_request(broker, &broker_registration_request_codec);
     request->broker_id = broker->identity.node_id;
@@ -148,20 +150,40 @@ static void register_broker(struct broker *broker) {
     request->incarnation_id = broker->identity.incarnation_id;
     request->rack = broker->identity.rack;
     request->previous_broker_epoch = broker->previous_epoch;
-    add_listeners(broker, request);
-    add_features(broker, request);
+    ADD_LISTENERS(request, broker_registration_request, false);
+    ADD_FEATURES(request, broker_registration_request);
     add_directories(broker, request);
     call_controller(broker, API_BROKER_REGISTRATION, request, registered);
 }
 
-void broker_active(struct controller_host *host, UNUSED int32_t epoch) {
-    struct broker *broker = container_of(host, struct broker, host);
-    if (broker->state != BROKER_LOADING) return;
+static void controller_registered(struct controller_call *call, enum err result) {
+    struct broker *broker = broker_of_call(call);
+    const struct controller_registration_response *response = call->response;
+    if (broker->state != BROKER_REGISTERING) return;
+    if (result == ERR_NONE) result = err_of_wire(response->error_code);
+    // KIP-919: a cluster below metadata.version 15 keeps no controllers.
+    if (result != ERR_NONE && result != ERR_UNSUPPORTED_VERSION) {
+        broker_fail(broker, result, "the controller's own registration was refused");
+        return;
+    }
     if (broker->identity.is_broker) {
         register_broker(broker);
     } else {
         serve(broker);
     }
+}
+
+void broker_active(struct controller_host *host, UNUSED int32_t epoch) {
+    struct broker *broker = container_of(host, struct broker, host);
+    if (broker->state != BROKER_LOADING) return;
+    broker->state = BROKER_REGISTERING;
+    struct controller_registration_request *request =
+        new_request(broker, &controller_registration_request_codec);
+    request->controller_id = broker->identity.node_id;
+    request->incarnation_id = broker->identity.incarnation_id;
+    ADD_LISTENERS(request, controller_registration_request, true);
+    ADD_FEATURES(request, controller_registration_request);
+    call_controller(broker, API_CONTROLLER_REGISTRATION, request, controller_registered);
 }
 
 // ---- Failure ----
