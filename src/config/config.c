@@ -150,6 +150,14 @@ enum err config_set(struct config *config, struct slice name, struct slice text,
     return ERR_NONE;
 }
 
+void config_clear_source(struct config *config, enum config_source source) {
+    for (int32_t i = config->entry_count - 1; i >= 0; i--)
+        if (config->entries[i].source == source) drop_entry(config, &config->entries[i]);
+    for (int key = 0; key < (int)CONFIG_BROKER_END; key++)
+        if (config->sources[key] == source) settle(config, (enum config_key)key);
+    config->finished = false;
+}
+
 enum err config_add_properties(struct config *config, struct slice text, struct message *error) {
     struct arena arena;
     arena_init(&arena);

@@ -108,6 +108,9 @@ MUST_CHECK enum err config_add_override(struct config *config, struct slice assi
 MUST_CHECK enum err config_set(struct config *config, struct slice name, struct slice text,
                                enum config_source source, struct message *error);
 
+// Deletes all that a source set.
+void config_clear_source(struct config *config, enum config_source source);
+
 // To be called when everything was added: fills values that depend on others (node.id, listeners …)
 // and makes the checks that Kafka makes across keys. ERR_INVALID_CONFIG with one sentence.
 MUST_CHECK enum err config_finish(struct config *config, struct message *error);
@@ -121,6 +124,8 @@ MUST_CHECK enum err config_refuse_unsupported(const struct config *config, struc
 // NUL-terminated.
 int32_t config_warning_count(const struct config *config);
 const char *config_warning(const struct config *config, int32_t index);
+// Adds one.
+void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
 
 // ---- Reading ----
 

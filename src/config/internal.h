@@ -34,9 +34,6 @@ struct config {
     struct slice inter_broker_name;
 };
 
-// Keeps a sentence for the operator.
-void config_warn(struct config *config, const char *format, ...) PRINTF_LIKE(2, 3);
-
 // The entry of a name and source; NULL when there is none.
 struct config_entry *config_find_entry(const struct config *config, struct slice name,
                                        enum config_source source);

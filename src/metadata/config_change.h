@@ -28,8 +28,8 @@ struct config_change {
 
 // The config records that a change needs, in `arena`: a name with its new value, null to delete. Or
 // an error with a sentence as Kafka's: INVALID_REQUEST, INVALID_CONFIG, UNKNOWN_TOPIC_OR_PARTITION,
-// INVALID_TOPIC_EXCEPTION, BROKER_ID_NOT_REGISTERED. `config` is the node's static one (without
-// dynamic layers). Broker-logger resources are not for this.
+// INVALID_TOPIC_EXCEPTION, BROKER_ID_NOT_REGISTERED. `config` is the node's, with or without
+// dynamic layers. Broker-logger resources are not for this.
 MUST_CHECK enum err config_change_plan(const struct image *image, const struct config *config,
                                        const struct config_change *change, struct arena *arena,
                                        struct config_pair **records, int32_t *record_count,
@@ -40,6 +40,3 @@ MUST_CHECK enum err config_validate_new_topic(const struct image *image,
                                               const struct config *config,
                                               const struct config_pair *configs, int32_t count,
                                               struct message *error);
-
-// [a-zA-Z0-9._-]{1,249}, not "." or "..". INVALID_TOPIC_EXCEPTION with Kafka's sentence.
-MUST_CHECK enum err topic_name_check(struct slice name, struct message *error);

@@ -3,8 +3,8 @@
 // default. The dynamic ones are records, so they are read from the metadata image.
 //
 // A broker keeps one `struct config` per reactor that has the dynamic broker configs layered in
-// (effective_broker_config), made anew when an image changed them; everything below takes that one.
-// Pure; any thread that holds the image's root.
+// (effective_broker_config), made anew when an image changed them. The other functions take the
+// node's config with or without these layers. Pure; any thread that holds the image's root.
 #pragma once
 
 #include "config/config.h"
