@@ -318,6 +318,20 @@ static enum err write_voters(struct formatting *f, struct slice directory) {
     return err;
 }
 
+// Also makes the names of new directories durable, up to the root.
+static enum err make_directories(struct env *env, struct slice path) {
+    enum err err = env_make_directories(env, path);
+    for (size_t end = path.size; err == ERR_NONE && end-- > 0;) {
+        if (path.data[end] != '/' && end != 0) continue;
+        struct slice parent = path.data[end] != '/' ? SLICE_LITERAL(".")
+                              : end == 0            ? SLICE_LITERAL("/")
+                                                    : slice_sub(path, 0, end);
+        err = env_sync_directory(env, parent);
+    }
+    // What we may not open was not made by us.
+    return err == ERR_ACCESS ? ERR_NONE : err;
+}
+
 static enum err write_directory(struct formatting *f, struct slice directory) {
     bool metadata = slice_equal(directory, f->options->metadata_directory);
     bool voters = metadata && f->options->quorum == FORMAT_DYNAMIC_QUORUM;
@@ -340,7 +354,7 @@ static enum err write_directory(struct formatting *f, struct slice directory) {
     meta_properties_format(&meta, &text);
     struct slice path =
         arena_format(&f->arena, "%.*s/%s", SLICE_PRINT(directory), LOG_DIRECTORY_META);
-    enum err err = env_make_directories(f->env, directory);
+    enum err err = make_directories(f->env, directory);
     if (err == ERR_NONE) err = write_records(f, directory);
     if (err == ERR_NONE && voters) err = write_voters(f, directory);
     if (err == ERR_NONE) err = env_replace_file(f->env, path, string_buffer_slice(&text));
