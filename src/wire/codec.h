@@ -91,6 +91,16 @@ MUST_CHECK enum err codec_encoded_size(const struct codec_struct *type, int16_t 
 void codec_json(const struct codec_struct *type, int16_t version, const void *message,
                 struct string_buffer *out);
 
+// As above; `bytes` is asked first for each field (or element) of type bytes that is not null, by
+// its JSON name, and may append something better than base64, returning true. (Consumer protocols
+// inside of group records.)
+struct codec_json_hook {
+    bool (*bytes)(void *context, const char *field, struct slice value, struct string_buffer *out);
+    void *context;
+};
+void codec_json_with(const struct codec_struct *type, int16_t version, const void *message,
+                     const struct codec_json_hook *hook, struct string_buffer *out);
+
 // Compares two messages field by field (arrays and slices by content).
 bool codec_equal(const struct codec_struct *type, const void *a, const void *b);
 

@@ -16,6 +16,7 @@
 struct printer {
     struct string_buffer *out;
     int16_t version;
+    const struct codec_json_hook *hook;  // may be NULL
 };
 
 static void print_struct(struct printer *p, const struct codec_struct *type, const void *message);
@@ -58,12 +59,12 @@ static void print_uuid(struct printer *p, const struct uuid *uuid) {
     string_buffer_format(p->out, "\"%s\"", uuid_format(*uuid, text));
 }
 
-static void print_slice(struct printer *p, enum codec_kind kind, struct slice slice) {
+static void print_slice(struct printer *p, const struct codec_field *field, struct slice slice) {
     if (slice_is_null(slice)) {
         print_text(p, "null");
-    } else if (kind == CODEC_STRING) {
+    } else if (field->kind == CODEC_STRING) {
         string_buffer_append_json(p->out, slice);
-    } else {
+    } else if (p->hook == NULL || !p->hook->bytes(p->hook->context, field->name, slice, p->out)) {
         string_buffer_append_char(p->out, '"');
         string_buffer_append_base64(p->out, slice);
         string_buffer_append_char(p->out, '"');
@@ -101,7 +102,7 @@ static void print_element(struct printer *p, const struct codec_field *field, co
             return;
         case CODEC_STRING:
         case CODEC_BYTES:
-            print_slice(p, (enum codec_kind)field->kind, *(const struct slice *)value);
+            print_slice(p, field, *(const struct slice *)value);
             return;
         case CODEC_RECORDS:  // only null ones get here
             print_text(p, "null");
@@ -166,8 +167,13 @@ static void print_struct(struct printer *p, const struct codec_struct *type, con
     string_buffer_append_char(p->out, '}');
 }
 
+void codec_json_with(const struct codec_struct *type, int16_t version, const void *message,
+                     const struct codec_json_hook *hook, struct string_buffer *out) {
+    struct printer printer = {out, version, hook};
+    print_struct(&printer, type, message);
+}
+
 void codec_json(const struct codec_struct *type, int16_t version, const void *message,
                 struct string_buffer *out) {
-    struct printer printer = {out, version};
-    print_struct(&printer, type, message);
+    codec_json_with(type, version, message, NULL, out);
 }
