@@ -19,8 +19,10 @@
 #include "wire/batch.h"
 
 struct log;
-struct segment;
+struct lookup;
 struct producer_undo;
+struct segment;
+struct segment_view;
 
 enum durability { DURABILITY_FSYNC, DURABILITY_PAGE_CACHE };
 
@@ -85,9 +87,6 @@ void log_configure(struct log *log, const struct log_config *config);
 // snapshot at the end); `done` when finished.
 struct log_close_op {
     void (*done)(struct log_close_op *op, enum err result);
-    struct env_job job;  // private from here on
-    struct log *log;
-    enum err result;
 };
 void log_close_start(struct log *log, struct log_close_op *op);
 // Frees without flushing: after log_close_start's done, or to give up a failed log. No append,
@@ -168,6 +167,11 @@ struct log_append_op {
     struct segment *segment;
     struct producer_undo *undo;
     struct env_task task;
+    int64_t producer_id;
+    int64_t max_timestamp_before;  // of the segment, for taking the append back
+    int64_t max_timestamp_offset_before;
+    uint64_t bytes_since_index_before;
+    bool is_complete;
     enum err result;
 };
 
@@ -189,6 +193,7 @@ struct log_slice {
     uint64_t position;
     size_t size;           // 0: nothing to read (file may be NULL)
     int64_t first_offset;  // base offset of the first batch
+    int64_t next_offset;   // behind the last batch; first_offset when there is nothing
     struct pin *pin;
 };
 
@@ -208,8 +213,7 @@ struct log_warm_op {
     size_t max_bytes;
     void (*done)(struct log_warm_op *op, enum err result);
     struct env_job job;  // private from here on
-    struct segment *segment;
-    uint64_t position;
+    struct segment_view *view;
     enum err result;
 };
 void log_warm_start(struct log_warm_op *op);
@@ -242,8 +246,8 @@ struct log_lookup_op {
     struct log_timestamp found;
     void (*done)(struct log_lookup_op *op, enum err result);
     struct env_job job;  // private from here on
+    struct lookup *lookup;
     enum err result;
-    void *implementation;
 };
 #define LOG_LOOKUP_MAX_TIMESTAMP (-3)
 void log_lookup_start(struct log_lookup_op *op);
