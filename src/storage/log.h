@@ -214,6 +214,8 @@ struct log_warm_op {
     void (*done)(struct log_warm_op *op, enum err result);
     struct env_job job;  // private from here on
     struct segment_view *view;
+    uint64_t position;
+    int64_t found_offset;
     enum err result;
 };
 void log_warm_start(struct log_warm_op *op);

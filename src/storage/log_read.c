@@ -197,12 +197,11 @@ void log_slice_release(struct log_slice *slice) {
 static void warm_run(struct env_job *job) {
     struct log_warm_op *op = container_of(job, struct log_warm_op, job);
     struct segment *segment = &op->view->segment;
-    uint64_t position;
-    int64_t base_offset;
     bool at_batch;
-    op->result = segment_find(segment, op->offset, segment->size, READ_BLOCKING, &position,
-                              &base_offset, &at_batch);
+    op->result = segment_find(segment, op->offset, segment->size, READ_BLOCKING, &op->position,
+                              &op->found_offset, &at_batch);
     if (op->result != ERR_NONE) return;
+    uint64_t position = op->position;
     // Also the index pages that a cut at max_bytes needs.
     uint32_t ignored;
     op->result =
@@ -223,6 +222,9 @@ static void warm_run(struct env_job *job) {
 
 static void warm_done(struct env_job *job) {
     struct log_warm_op *op = container_of(job, struct log_warm_op, job);
+    if (op->view != NULL && op->found_offset == op->offset) {
+        log_mark_put(op->log, op->offset, op->view->origin, op->position);
+    }
     segment_view_free(op->view);
     op->log->jobs--;
     op->done(op, op->result);
@@ -235,6 +237,7 @@ static void warm_nothing(struct env_job *job) {
 void log_warm_start(struct log_warm_op *op) {
     struct log *log = op->log;
     op->view = NULL;
+    op->found_offset = -1;
     op->result = ERR_NONE;
     op->job.run = warm_nothing;
     op->job.done = warm_done;

@@ -279,7 +279,8 @@ static inline void kit_warm_done(struct log_warm_op *op, enum err result) {
 static inline enum err kit_read_slice(struct kit *kit, int64_t offset, size_t max_bytes,
                                       int64_t upper_bound, bool at_least_one,
                                       struct log_slice *slice) {
-    for (int tries = 0; tries < 4; tries++) {
+    // The simulated page cache forgets at random.
+    for (int tries = 0; tries < 1000; tries++) {
         enum err err = log_read(kit->log, offset, max_bytes, upper_bound, at_least_one, slice);
         if (err != ERR_WOULD_BLOCK) return err;
         struct kit_warm warm = {
