@@ -10,6 +10,7 @@
 // its CRC.
 #include "api/call.h"
 #include "api/leader_hint.h"
+#include "api/partition_access.h"
 #include "api/scatter.h"
 #include "base/assert.h"
 #include "base/memory.h"
@@ -172,9 +173,8 @@ static bool append_row(struct produce_row *row) {
     struct produce_part *part = row->part;
     struct node *node = part->scatter_part.node;
     int16_t acks = part->produce->acks;
-    struct partition *partition = replica_find(node->replicas, row->topic_id, row->index);
-    enum err err =
-        partition == NULL ? ERR_NOT_LEADER_OR_FOLLOWER : partition_check_leader(partition, -1);
+    struct partition *partition;
+    enum err err = partition_access(node, row->topic_id, row->index, -1, &partition);
     if (err != ERR_NONE) {
         refuse(row, err);
         return false;

@@ -45,8 +45,8 @@ void replica_apply_part_done(struct replica_manager *manager, bool failed);
 void partition_open_start(struct partition *partition, const struct partition_image *image,
                           const struct log_config *settings);
 // Deletes the partition and its log's directory: now, or as soon as the log is idle. It is gone for
-// everybody else at once.
-void partition_retire(struct partition *partition);
+// everybody else at once; those who wait are told `error`.
+void partition_retire(struct partition *partition, enum err error);
 // Deletes the retired ones that are idle; true when none is left.
 bool partition_retired_finish(struct replica_manager *manager);
 void partition_retired_timer(struct env_timer *timer);

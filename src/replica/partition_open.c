@@ -205,7 +205,7 @@ void partition_retired_timer(struct env_timer *timer) {
     }
 }
 
-void partition_retire(struct partition *partition) {
+void partition_retire(struct partition *partition, enum err error) {
     struct replica_manager *manager = partition->manager;
     assert(partition->state != PARTITION_OPENING);  // one apply at a time waits for its opens
     replica_topic_release(partition->topic, partition);
@@ -214,6 +214,8 @@ void partition_retire(struct partition *partition) {
     partition->state = PARTITION_OFFLINE;
     list_remove(&partition->link);
     list_append(&manager->retired, &partition->link);
+    // Only now: who is woken looks the partition up again, and must not find it.
+    partition_fail_waiters(partition, error);
     if (!retire_now(partition)) {
         env_timer_start(manager->env, &manager->retired_timer,
                         env_now_ns(manager->env) + RETIRED_RETRY_NS);

@@ -171,8 +171,7 @@ static void partition_changed(void *opaque, int32_t index, const struct partitio
         if (partition != NULL) {
             enum err error =
                 after == NULL ? ERR_UNKNOWN_TOPIC_OR_PARTITION : ERR_NOT_LEADER_OR_FOLLOWER;
-            partition_fail_waiters(partition, error);
-            partition_retire(partition);
+            partition_retire(partition, error);
         }
     } else if (partition == NULL) {
         create_partition(context, index, after);

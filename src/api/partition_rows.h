@@ -1,0 +1,53 @@
+// The shape that requests about partitions share: every (topic, partition) of the request is a row;
+// rows that the metadata refuses are done at once, the others are worked on by the reactors that
+// own their partitions (api/scatter.h); when all are through, the answer is made of the rows in the
+// order of the request.
+//
+//     struct my_row { struct partition_row row; … };           // an array in the call's arena
+//     partition_rows_init(&m->rows, call);
+//     for each: partition_rows_add(&m->rows, &row->row, topic);     // resolves; row.error says
+//     when it is refused partition_rows_start(&m->rows, run, done);                    // run: at
+//     each owner; done: at home
+#pragma once
+
+#include "api/call.h"
+#include "api/scatter.h"
+
+struct partition_row {
+    struct partition_row *next;  // of its part
+    struct uuid topic_id;
+    int32_t index;
+    enum err error;
+};
+
+// The rows of one owner; while it is away only that reactor touches them.
+struct partition_rows_part {
+    struct scatter_part scatter_part;
+    struct partition_rows *rows;
+    struct partition_row *first;
+    struct partition_row **last;
+    struct partition_row *cursor;  // the handler's own, for work that goes on over callbacks
+};
+
+struct partition_rows {
+    struct api_call *call;
+    struct scatter scatter;
+    struct partition_rows_part **parts;  // by reactor; NULL: none
+    void (*run)(struct partition_rows_part *part);
+    void (*done)(struct partition_rows *rows);
+};
+
+void partition_rows_init(struct partition_rows *rows, struct api_call *call);
+// The row's index is set. `topic` NULL or without this partition: UNKNOWN_TOPIC_OR_PARTITION.
+void partition_rows_add(struct partition_rows *rows, struct partition_row *row,
+                        const struct topic_image *topic);
+// `run` works on every row of the part and ends with partition_rows_part_done, now or later. `done`
+// comes once; what the owners put into their parts' arenas (part->scatter_part.arena) is gone when
+// the call ends.
+void partition_rows_start(struct partition_rows *rows,
+                          void (*run)(struct partition_rows_part *part),
+                          void (*done)(struct partition_rows *rows));
+void partition_rows_part_done(struct partition_rows_part *part);
+// To be called by `done` right before the call is ended, after everything was copied out of the
+// parts' arenas.
+void partition_rows_deinit(struct partition_rows *rows);
