@@ -144,7 +144,11 @@ static void reactor_pass(struct sim *sim, struct sim_reactor *reactor) {
 // ---- Crashes ----
 
 static void node_crash(struct sim_node *node, bool power_cut) {
-    if (!node->running) return;
+    if (!node->running) {  // no process, but the kernel's pages may still go
+        if (power_cut) sim_disk_lose_unsynced(node->disk);
+        node->is_dark |= power_cut;
+        return;
+    }
     struct sim *sim = node->sim;
     sim_mix(sim, power_cut ? 'P' : 'K');
     node->running = node->dying = false;

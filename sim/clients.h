@@ -1,0 +1,54 @@
+// The simulated clients. They run inside simulated nodes on net/ and client/, as programs would,
+// and tell the ledger what they were told. Private to the scenarios.
+#pragma once
+
+#include "env/env.h"
+#include "sim/cluster.h"
+#include "sim/run.h"
+
+// What clients share; it lives outside of the nodes.
+struct clients {
+    struct sim *sim;
+    struct ledger *ledger;
+    bool is_durable;
+    int32_t partition_count;
+    int32_t producer_count;  // numbers given so far
+    bool is_closing;         // nothing new is sent; what is under way ends
+    int32_t busy;            // producers that are not at rest
+    bool at_rest;
+    bool topic_exists;       // the topic of the records
+    int32_t topics_created;  // by admins: "extra-<n>"
+    bool last_read_done;
+};
+
+#define CLIENT_TOPIC "records"
+
+static inline void clients_rest(struct clients *clients) {
+    if (--clients->busy == 0) clients->at_rest = true;
+}
+
+// A record's value: its id and a filler that follows from it, so that a reader knows a damaged one.
+#define PAYLOAD_MAX 3000
+size_t payload_fill(uint64_t id, uint8_t value[PAYLOAD_MAX]);
+bool payload_read(struct slice value, uint64_t *id);
+
+// Each of these is called as the node that the client lives on (sim_node_call) and allocates there.
+
+enum writer_kind {
+    WRITER_IDEMPOTENT,  // acks=all; sends what was acknowledged a second time now and then
+    WRITER_PLAIN,       // acks=1, never again
+    WRITER_SPOILER,     // a flipped bit under the CRC
+};
+void writer_start(struct env *env, struct clients *clients, enum writer_kind kind);
+// Idempotent producer of the client library over all partitions.
+void stream_start(struct env *env, struct clients *clients);
+// Consumer of the client library over all partitions, from the beginning, for ever.
+void reader_start(struct env *env, struct clients *clients);
+// Reads everything once from the beginning; then last_read_done.
+void last_reader_start(struct env *env, struct clients *clients);
+// Creates the topic of the records; then topic_exists.
+void topic_create_start(struct env *env, struct clients *clients);
+// Creates one topic after the other until closing.
+void admin_start(struct env *env, struct clients *clients);
+// Checks that every topic that was acknowledged exists; then last_read_done.
+void last_topics_start(struct env *env, struct clients *clients);

@@ -1,0 +1,194 @@
+#include "sim/cluster.h"
+
+#include "base/arena.h"
+#include "base/assert.h"
+#include "broker/broker.h"
+#include "raft/format.h"
+#include "sim/internal.h"
+
+#define RESTART_MIN (5 * NS_PER_MS)
+#define RESTART_MAX (800 * NS_PER_MS)
+#define START_AGAIN (300 * NS_PER_MS)
+
+void cluster_init(struct cluster *cluster, struct sim *sim, struct ledger *ledger,
+                  uint32_t reactors, bool page_cache) {
+    struct sim_node_options options = {
+        .name = "broker", .reactors = reactors, .disk_bytes = 64 << 20};
+    *cluster = (struct cluster){.sim = sim, .ledger = ledger, .page_cache = page_cache};
+    cluster->node = sim_node_add(sim, &options);
+}
+
+// ---- As the node ----
+
+static struct config *make_config(const struct cluster *cluster) {
+    static const char *const lines[] = {
+        "process.roles=broker,controller",
+        "node.id=1",
+        "listeners=PLAINTEXT://broker:9092,CONTROLLER://broker:9093",
+        "controller.listener.names=CONTROLLER",
+        "log.dirs=/data",
+        "offsets.topic.replication.factor=1",
+        "transaction.state.log.replication.factor=1",
+        "transaction.state.log.min.isr=1",
+        "share.coordinator.state.topic.replication.factor=1",
+        "share.coordinator.state.topic.min.isr=1",
+        "log.roll.ms=1500",
+    };
+    struct config *config = config_new();
+    struct message error;
+    message_init(&error);
+    enum err err = ERR_NONE;
+    for (size_t i = 0; i < COUNT_OF(lines) && err == ERR_NONE; i++) {
+        err = config_add_override(config, slice_cstring(lines[i]), &error);
+    }
+    const char *durability =
+        cluster->page_cache ? "taccola.durability=page-cache" : "taccola.durability=fsync";
+    if (err == ERR_NONE) err = config_add_override(config, slice_cstring(durability), &error);
+    if (err == ERR_NONE) err = config_finish(config, &error);
+    if (err != ERR_NONE) fatal("the simulation's configuration: %s", error.text);
+    return config;
+}
+
+static void report_nothing(struct format_report *report, const struct format_feature *features,
+                           int32_t count) {
+    (void)report;
+    (void)features;
+    (void)count;
+}
+static void report_no_directory(struct format_report *report, struct slice directory,
+                                const char *kind, const char *version) {
+    (void)report;
+    (void)directory;
+    (void)kind;
+    (void)version;
+}
+static void report_no_work(struct format_report *report) {
+    (void)report;
+}
+
+static void format_as_node(void *context) {
+    struct cluster *cluster = context;
+    struct env *env = sim_node_env(cluster->node, 0);
+    struct config *config = make_config(cluster);
+    struct arena arena;
+    arena_init(&arena);
+    struct message error;
+    message_init(&error);
+    struct format_options options = {0};
+    struct format_report report = {report_nothing, report_no_directory, report_no_work};
+    format_options_from_config(config, &arena, &options);
+    options.cluster_id = format_new_cluster_id(env, &arena);
+    enum err err = format_use_standalone(config, env, &arena, &options, &error);
+    if (err == ERR_NONE) err = format_directories(env, &options, &report, &error);
+    if (err != ERR_NONE) fatal("the simulation's directory: %s", error.text);
+    arena_deinit(&arena);
+    config_free(config);
+}
+
+static void started(void *context) {
+    struct cluster *cluster = context;
+    cluster->is_serving = true;
+}
+
+static void process_ends(void *context) {
+    struct cluster *cluster = context;
+    if (!sim_node_is_running(cluster->node)) return;
+    if (cluster->is_stopping) ledger_clean_stop(cluster->ledger);
+    cluster_kill(cluster);  // it has stopped; what it still holds goes with it
+}
+
+static void stopped(void *context, enum err result) {
+    struct cluster *cluster = context;
+    if (result != ERR_NONE) cluster->is_stopping = false;
+    cluster->is_serving = false;
+    sim_at(cluster->sim, 0, process_ends, cluster);
+}
+
+static void start_as_node(void *context) {
+    struct cluster *cluster = context;
+    cluster->config = make_config(cluster);
+    struct broker_options options = {.env = sim_node_env(cluster->node, 0),
+                                     .config = cluster->config,
+                                     .started = started,
+                                     .stopped = stopped,
+                                     .context = cluster};
+    struct message error;
+    message_init(&error);
+    struct broker *broker;
+    enum err err = broker_new(&options, &broker, &error);
+    if (err == ERR_NONE) {
+        cluster->broker = broker;
+        broker_start(broker);
+        return;
+    }
+    log_warn(options.env->logger, "sim", "the broker does not start: %s", error.text);
+    // A full disk or an injected fault may hinder it; anything else will show as no progress at the
+    // end.
+}
+
+static void stop_as_node(void *context) {
+    struct cluster *cluster = context;
+    broker_stop(cluster->broker);
+}
+
+// ---- As the operator ----
+
+static void start_now(void *context) {
+    struct cluster *cluster = context;
+    cluster->start_planned = false;
+    if (cluster->broker != NULL) return;
+    if (!sim_node_is_running(cluster->node)) sim_node_restart(cluster->node);
+    cluster->starts++;
+    sim_node_call(cluster->node, start_as_node, cluster);
+    if (cluster->broker != NULL || !sim_node_is_running(cluster->node)) return;
+    sim_node_kill(cluster->node);
+    cluster_start_later(cluster, START_AGAIN);
+}
+
+void cluster_start_later(struct cluster *cluster, uint64_t delay_ns) {
+    if (cluster->start_planned) return;
+    cluster->start_planned = true;
+    sim_at(cluster->sim, delay_ns, start_now, cluster);
+}
+
+void cluster_format(struct cluster *cluster) {
+    sim_node_call(cluster->node, format_as_node, cluster);
+    cluster_start_later(cluster, 0);
+}
+
+static void process_gone(struct cluster *cluster) {
+    cluster->broker = NULL;
+    cluster->is_serving = cluster->is_stopping = false;
+    cluster_start_later(cluster, sim_between(cluster->sim, RESTART_MIN, RESTART_MAX));
+}
+
+void cluster_kill(struct cluster *cluster) {
+    sim_node_kill(cluster->node);
+    process_gone(cluster);
+}
+
+void cluster_power_cut(struct cluster *cluster) {
+    sim_node_power_cut(cluster->node);
+    ledger_power_cut(cluster->ledger);
+    process_gone(cluster);
+}
+
+void cluster_stop(struct cluster *cluster) {
+    if (cluster->broker == NULL || !cluster->is_serving || cluster->is_stopping) return;
+    cluster->is_stopping = true;
+    sim_node_call(cluster->node, stop_as_node, cluster);
+}
+
+static void crashed_by_kill(void *context) {
+    process_gone(context);
+}
+static void crashed_by_power(void *context) {
+    struct cluster *cluster = context;
+    ledger_power_cut(cluster->ledger);
+    process_gone(cluster);
+}
+
+void cluster_crash_at_disk_operation(struct cluster *cluster, uint64_t n, bool power_cut) {
+    sim_crash_at_disk_operation(cluster->node, n, power_cut,
+                                power_cut ? crashed_by_power : crashed_by_kill, cluster);
+}

@@ -1,0 +1,35 @@
+// The broker under test on its simulated machine: format, start, crash, start again. Private to the
+// scenarios.
+#pragma once
+
+#include "sim/ledger.h"
+#include "sim/sim_env.h"
+
+struct broker;
+struct config;
+
+struct cluster {
+    struct sim *sim;
+    struct sim_node *node;
+    struct ledger *ledger;
+    bool page_cache;
+    struct broker *broker;  // NULL: no process
+    struct config *config;  // the process's
+    bool is_serving;
+    bool is_stopping;  // broker_stop was called
+    bool start_planned;
+    uint32_t starts;
+};
+
+#define CLUSTER_BOOTSTRAP "broker:9092"
+
+void cluster_init(struct cluster *cluster, struct sim *sim, struct ledger *ledger,
+                  uint32_t reactors, bool page_cache);
+// Formats the directory and starts the broker.
+void cluster_format(struct cluster *cluster);
+// Starts it after a delay, unless it runs by then. A start that fails (a full disk) is tried again.
+void cluster_start_later(struct cluster *cluster, uint64_t delay_ns);
+void cluster_kill(struct cluster *cluster);
+void cluster_power_cut(struct cluster *cluster);
+void cluster_stop(struct cluster *cluster);  // clean; starts again by itself
+void cluster_crash_at_disk_operation(struct cluster *cluster, uint64_t n, bool power_cut);

@@ -1,0 +1,20 @@
+// Brings the faults of a scenario, one after the other, at times of the seed. Private to the
+// scenarios.
+#pragma once
+
+#include "sim/cluster.h"
+#include "sim/run.h"
+
+struct nemesis {
+    const struct scenario *scenario;
+    struct cluster *cluster;
+    struct sim_node *clients[3];
+    bool is_over;
+    uint32_t count;  // faults brought
+};
+
+void nemesis_init(struct nemesis *nemesis, const struct scenario *scenario, struct cluster *cluster,
+                  struct sim_node *clients[3]);
+void nemesis_start(struct nemesis *nemesis);
+// Heals everything; nothing more comes.
+void nemesis_stop(struct nemesis *nemesis);

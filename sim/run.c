@@ -1,0 +1,185 @@
+// A run: start the broker, make the topic, start the clients, let faults come, heal, come to rest,
+// read everything once more.
+#include "sim/run.h"
+
+#include <stdlib.h>
+
+#include "sim/clients.h"
+#include "sim/internal.h"
+#include "sim/nemesis.h"
+
+#define START_LIMIT (60 * NS_PER_S)
+// Retries back off, timeouts of 3 s add up, a cut connection is noticed late: but all that ends.
+#define REST_LIMIT (120 * NS_PER_S)
+
+struct run {
+    const struct scenario *scenario;
+    struct sim *sim;
+    struct ledger *ledger;
+    struct cluster cluster;
+    struct clients clients;
+    struct nemesis nemesis;
+    struct sim_node *writers;
+    struct sim_node *streams;
+    struct sim_node *readers;
+};
+
+static struct sim_node *add_node(struct sim *sim, const char *name) {
+    struct sim_node_options options = {.name = name};
+    return sim_node_add(sim, &options);
+}
+
+// ---- Steps, as their nodes ----
+
+static void create_topic(void *context) {
+    struct run *run = context;
+    topic_create_start(sim_node_env(run->writers, 0), &run->clients);
+}
+
+static void start_writers(void *context) {
+    struct run *run = context;
+    const struct scenario *scenario = run->scenario;
+    struct env *env = sim_node_env(run->writers, 0);
+    for (int32_t i = 0; i < scenario->writers; i++)
+        writer_start(env, &run->clients, WRITER_IDEMPOTENT);
+    for (int32_t i = 0; i < scenario->plain_writers; i++)
+        writer_start(env, &run->clients, WRITER_PLAIN);
+    for (int32_t i = 0; i < scenario->spoilers; i++)
+        writer_start(env, &run->clients, WRITER_SPOILER);
+    for (int32_t i = 0; i < scenario->admins; i++)
+        admin_start(env, &run->clients);
+}
+
+static void start_streams(void *context) {
+    struct run *run = context;
+    for (int32_t i = 0; i < run->scenario->streams; i++) {
+        stream_start(sim_node_env(run->streams, 0), &run->clients);
+    }
+}
+
+static void start_readers(void *context) {
+    struct run *run = context;
+    for (int32_t i = 0; i < run->scenario->readers; i++) {
+        reader_start(sim_node_env(run->readers, 0), &run->clients);
+    }
+}
+
+static void start_last_reader(void *context) {
+    struct run *run = context;
+    last_reader_start(sim_node_env(run->readers, 0), &run->clients);
+}
+
+static void start_last_topics(void *context) {
+    struct run *run = context;
+    last_topics_start(sim_node_env(run->writers, 0), &run->clients);
+}
+
+// ---- The run ----
+
+static bool is_violated(const struct run *run) {
+    return ledger_violation(run->ledger) != NULL;
+}
+
+// Runs until the flag is set; a violation ends it, and so does the limit, as a violation of its
+// own.
+static bool wait_for(struct run *run, const bool *flag, uint64_t limit, const char *what) {
+    uint64_t end = sim_now_ns(run->sim) + limit;
+    while (!*flag && !is_violated(run) && sim_now_ns(run->sim) < end) {
+        if (!sim_step(run->sim)) break;
+    }
+    if (!*flag)
+        ledger_violate(run->ledger, "no progress: %s after %llu s", what,
+                       (unsigned long long)(limit / NS_PER_S));
+    return !is_violated(run);
+}
+
+static void run_steps(struct run *run) {
+    cluster_format(&run->cluster);
+    sim_node_call(run->writers, create_topic, run);
+    if (!wait_for(run, &run->clients.topic_exists, START_LIMIT, "the topic is not there")) return;
+    sim_node_call(run->writers, start_writers, run);
+    sim_node_call(run->streams, start_streams, run);
+    sim_node_call(run->readers, start_readers, run);
+    nemesis_start(&run->nemesis);
+    sim_run(run->sim, run->scenario->duration_ms * NS_PER_MS, ledger_is_violated(run->ledger));
+    nemesis_stop(&run->nemesis);
+    run->clients.is_closing = true;
+    if (run->clients.busy == 0) run->clients.at_rest = true;
+    if (!wait_for(run, &run->clients.at_rest, REST_LIMIT, "producers are not at rest")) return;
+    // One more crash, so that what is read last comes from the disk.
+    if (run->scenario->faults != 0) cluster_kill(&run->cluster);
+    ledger_begin_last_read(run->ledger);
+    sim_node_call(run->readers, start_last_reader, run);
+    if (!wait_for(run, &run->clients.last_read_done, REST_LIMIT,
+                  "the last read does not reach the end"))
+        return;
+    ledger_end_last_read(run->ledger);
+    if (run->scenario->admins == 0) return;
+    run->clients.last_read_done = false;
+    sim_node_call(run->writers, start_last_topics, run);
+    wait_for(run, &run->clients.last_read_done, REST_LIMIT, "topics are not listed");
+}
+
+void run_scenario(const struct run_options *options, struct run_result *result) {
+    const struct scenario *scenario = options->scenario;
+    struct sim_options sim_options = {
+        .seed = options->seed, .mutant = options->mutant, .log_level = LOG_DEBUG};
+    struct run *run = sim_alloc(sizeof *run);
+    run->scenario = scenario;
+    run->sim = sim_new(&sim_options);
+    run->ledger = ledger_new(scenario->partitions, !scenario->page_cache);
+    cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
+    run->writers = add_node(run->sim, "writers");
+    run->streams = add_node(run->sim, "streams");
+    run->readers = add_node(run->sim, "readers");
+    run->clients = (struct clients){.sim = run->sim,
+                                    .ledger = run->ledger,
+                                    .is_durable = !scenario->page_cache,
+                                    .partition_count = scenario->partitions};
+    struct sim_node *others[] = {run->writers, run->streams, run->readers};
+    nemesis_init(&run->nemesis, scenario, &run->cluster, others);
+    run_steps(run);
+    *result = (struct run_result){.failed = is_violated(run),
+                                  .hash = sim_hash(run->sim),
+                                  .events = sim_event_count(run->sim),
+                                  .simulated_ms = sim_now_ns(run->sim) / NS_PER_MS,
+                                  .faults = run->nemesis.count,
+                                  .starts = run->cluster.starts,
+                                  .ledger = ledger_counts(run->ledger),
+                                  .sim = sim_counts(run->sim)};
+    if (result->failed) {
+        snprintf(result->violation, sizeof result->violation, "%s", ledger_violation(run->ledger));
+        if (options->log != NULL) sim_print_log(run->sim, options->log);
+    }
+    sim_free(run->sim);
+    ledger_free(run->ledger);
+    free(run);
+}
+
+// ---- Mutants by name ----
+
+static const char *const mutant_names[] = {
+    [MUTANT_NONE] = "none",
+    [MUTANT_ACK_BEFORE_SYNC] = "ack-before-sync",
+    [MUTANT_SKIP_CRC] = "skip-crc",
+    [MUTANT_FORGET_DUPLICATE] = "forget-duplicate",
+    [MUTANT_SERVE_BEYOND_HIGH_WATERMARK] = "serve-beyond-high-watermark",
+    [MUTANT_RECOVER_WITHOUT_TRUNCATE] = "recover-without-truncate",
+    [MUTANT_ACK_BEFORE_APPEND] = "ack-before-append",
+    [MUTANT_RAFT_REPLY_BEFORE_SYNC] = "raft-reply-before-sync",
+    [MUTANT_FORGET_PRODUCER_STATE] = "forget-producer-state",
+};
+_Static_assert(COUNT_OF(mutant_names) == MUTANT_COUNT, "every mutant has a name");
+
+const char *mutant_name(enum mutant mutant) {
+    return mutant_names[mutant];
+}
+
+bool mutant_parse(const char *name, enum mutant *mutant) {
+    for (int i = 0; i < MUTANT_COUNT; i++) {
+        if (strcmp(mutant_names[i], name) != 0) continue;
+        *mutant = (enum mutant)i;
+        return true;
+    }
+    return false;
+}
