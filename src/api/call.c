@@ -109,8 +109,8 @@ static enum err decode_body(struct api_call *call, struct reader *in) {
     size_t max = MAX((size_t)DECODED_MIN, frame * DECODED_PER_BYTE);
     max = MIN(max, MAX((size_t)DECODED_MIN, net_budget(call->net->net)->max / 4));
     call->request = arena_alloc(call->arena, codec_size(call->api->request));
-    enum err e = codec_decode(call->api->request, call->version, in, call->arena,
-                              max, call->request);
+    enum err e =
+        codec_decode(call->api->request, call->version, in, call->arena, max, call->request);
     net_request_charge(call->net, call->arena->total);
     return e;
 }

@@ -5,8 +5,10 @@ enum err partition_access(const struct node *node, struct uuid topic_id, int32_t
     struct partition *found = replica_find(node->replicas, topic_id, index);
     if (found == NULL) {
         const struct topic_image *topic = image_topic_by_id(node->image, topic_id);
-        bool is_known = topic != NULL && topic_partition(topic, index) != NULL;
-        return is_known ? ERR_NOT_LEADER_OR_FOLLOWER : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        const struct partition_image *state = topic == NULL ? NULL : topic_partition(topic, index);
+        // One that the image still gives to us, but that we do not have, is just being deleted.
+        bool is_gone = state == NULL || state->leader == node->identity->node_id;
+        return is_gone ? ERR_UNKNOWN_TOPIC_OR_PARTITION : ERR_NOT_LEADER_OR_FOLLOWER;
     }
     enum err err = partition_check_leader(found, current_leader_epoch);
     if (err == ERR_NONE) *partition = found;
