@@ -139,6 +139,7 @@ static void remove_session(struct fetch_sessions *sessions, struct fetch_session
 }
 
 void fetch_sessions_free(struct fetch_sessions *sessions) {
+    if (sessions == NULL) return;
     list_for_each_safe(link, &sessions->used) {
         remove_session(sessions, container_of(link, struct fetch_session, used));
     }

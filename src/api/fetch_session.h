@@ -54,7 +54,7 @@ struct fetch_session {
 // `slots`: how many sessions this reactor may hold (its share of
 // max.incremental.fetch.session.cache.slots).
 struct fetch_sessions *fetch_sessions_new(struct env *env, int32_t slots);
-// No request may hold a session any more.
+// No request may hold a session any more. NULL is allowed.
 void fetch_sessions_free(struct fetch_sessions *sessions);
 int32_t fetch_sessions_count(const struct fetch_sessions *sessions);
 

@@ -10,6 +10,7 @@
 
 struct config;           // config/config.h: the node's own settings
 struct fetch_sessions;   // api/fetch_session.h: KIP-227 sessions of this reactor's connections
+struct producer_ids;     // api/producer_ids.h: ids for idempotent producers
 struct raft;             // raft/raft.h: the metadata quorum's node
 struct replica_manager;  // replica/replica_manager.h: this reactor's partitions
 
@@ -45,6 +46,7 @@ struct node {
 
     struct replica_manager *replicas;
     struct fetch_sessions *fetch_sessions;
+    struct producer_ids *producer_ids;
 
     // On reactor 0 only, NULL on the others: reach them with api_to_controller() or
     // scatter_start(…, node->reactors[0], …).

@@ -3,6 +3,8 @@
 #include "api/call.h"
 #include "base/memory.h"
 #include "broker/parts.h"
+#include "api/fetch_session.h"
+#include "api/producer_ids.h"
 
 // ---- Settings of the parts ----
 
@@ -83,6 +85,11 @@ static void replicas_init(struct broker *broker) {
             .checkpoints = broker->checkpoints,
         };
         reactor->node.replicas = replica_manager_new(&options);
+        int32_t slots = config_int(broker->options.config,
+                                   BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+        int32_t share = (slots + broker->reactor_count - 1) / broker->reactor_count;
+        reactor->node.fetch_sessions = fetch_sessions_new(reactor->node.env, share);
+        reactor->node.producer_ids = producer_ids_new();
     }
 }
 
@@ -189,6 +196,8 @@ void broker_free(struct broker *broker) {
     if (broker->controller != NULL) controller_free(broker->controller);
     for (int32_t i = 0; i < broker->reactor_count; i++) {
         net_discard(broker->reactors[i].node.net);
+        fetch_sessions_free(broker->reactors[i].node.fetch_sessions);
+        producer_ids_free(broker->reactors[i].node.producer_ids);
         config_free(broker->reactors[i].config);
         config_free(broker->reactors[i].next_config);
     }
