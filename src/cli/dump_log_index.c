@@ -17,11 +17,20 @@ struct index_bytes {
     int64_t base_offset;
 };
 
+static bool is_zero(const uint8_t *data, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if (data[i] != 0) return false;
+    return true;
+}
+
+// Nothing but zeros is an index without entries.
 static enum err read_index(struct dump *d, struct slice path, size_t entry_size,
                            struct index_bytes *index) {
     index->entry_size = entry_size;
     index->base_offset = dump_base_offset(d);
-    return env_read_file(d->env, path, INDEX_MAX, &index->data, &index->size);
+    enum err err = env_read_file(d->env, path, INDEX_MAX, &index->data, &index->size);
+    if (err == ERR_NONE && is_zero(index->data, index->size)) index->size = 0;
+    return err;
 }
 
 static size_t entry_count(const struct index_bytes *index) {
