@@ -167,6 +167,7 @@ static void test_quorum_kinds(void **state) {
     assert_false(exists(w, in(w, directory, CHECKPOINT_0_0)));
     // Not a voter itself: the voters are written, and the node gets a directory id of its own.
     directory = world_path(w, "e");
+    options.metadata_directory = directory;
     options.quorum = FORMAT_DYNAMIC_QUORUM;
     options.node_id = 9;
     assert_int_equal(format_directories(w->env, &options, &r.report, &error), ERR_NONE);
