@@ -71,8 +71,9 @@ struct posix_reactor {
     _Atomic(struct env_job *) finished;   // newest first
     atomic_bool sleeping;                 // in epoll_wait, or about to be
     uint64_t spin_until_ns;
-    struct list closed;  // posix_closed.link
-    uint8_t *scratch;    // POSIX_SCRATCH bytes, for small file ranges on their way to a socket
+    uint64_t spin_pause_ns;  // no spinning before this
+    struct list closed;      // posix_closed.link
+    uint8_t *scratch;        // POSIX_SCRATCH bytes, for small file ranges on their way to a socket
     uint64_t entropy[32];
     uint32_t entropy_left;
     pthread_t thread;

@@ -25,6 +25,8 @@
 #define EVENTS_MAX          256
 #define WORKERS_DEFAULT     16
 #define DESCRIPTORS_DEFAULT 8192
+#define SPIN_PREEMPTED_NS   UINT64_C(200000)
+#define SPIN_PAUSE_NS       UINT64_C(20000000)
 
 // ---- Watches ----
 
@@ -164,7 +166,9 @@ static int wait_for_events(struct posix_reactor *reactor, struct epoll_event *ev
     while (now < reactor->spin_until_ns && now < end) {
         int count = epoll_wait(reactor->epoll, events, EVENTS_MAX, 0);
         if (count > 0 || has_mail(reactor)) return MAX(count, 0);
+        uint64_t before = now;
         now = posix_monotonic_ns();
+        if (now - before > SPIN_PREEMPTED_NS) reactor->spin_pause_ns = now + SPIN_PAUSE_NS;
     }
     if (now >= end && wait != 0) return 0;
     if (wait == 0) return MAX(epoll_wait(reactor->epoll, events, EVENTS_MAX, 0), 0);
@@ -189,7 +193,9 @@ static void reactor_pass(struct posix_reactor *reactor, uint64_t wait_max_ns) {
     world_pass_finish(&reactor->env);
     free_closed(reactor);
     uint64_t spin_ns = reactor->process->spin_ns;
-    if (active && spin_ns != 0) reactor->spin_until_ns = posix_monotonic_ns() + spin_ns;
+    if (!active || spin_ns == 0) return;
+    uint64_t now = posix_monotonic_ns();
+    if (now >= reactor->spin_pause_ns) reactor->spin_until_ns = now + spin_ns;
 }
 
 // ---- The process ----

@@ -90,7 +90,8 @@ struct file {
     struct env_job sync_job;
     enum err sync_result;
     bool sync_in_flight;
-    _Atomic enum err sync_error;  // sticks: after a failed sync the kernel has forgotten what it dropped
+    _Atomic enum err
+        sync_error;  // sticks: after a failed sync the kernel has forgotten what it dropped
 };
 
 struct tcp {
