@@ -378,7 +378,7 @@ static void node_boot(struct sim_node *node) {
     struct sim *sim = node->sim;
     node->running = true;
     node->is_dark = false;
-    node->logger = (struct logger){sim->log_level, node_log};
+    node->logger = (struct logger){.level = sim->log_level, .write = node_log};
     node->reactors = sim_alloc(node->reactor_count * sizeof *node->reactors);
     for (uint32_t i = 0; i < node->reactor_count; i++) {
         struct sim_reactor *reactor = &node->reactors[i];

@@ -263,7 +263,7 @@ static void reactor_init(struct posix_reactor *reactor, struct env_posix *posix,
 struct env_posix *env_posix_new(const struct env_posix_options *options) {
     struct env_posix *posix = memory_zalloc(1, sizeof *posix);
     posix->reactor_count = MAX(options->reactors, 1);
-    posix->own_logger = (struct logger){options->log_level, posix_log_write};
+    posix->own_logger = (struct logger){.level = options->log_level, .write = posix_log_write};
     posix->logger = options->logger != NULL ? options->logger : &posix->own_logger;
     posix->signalled = options->signalled;
     posix->context = options->context;

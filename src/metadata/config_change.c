@@ -4,12 +4,15 @@
 // what a value points at (KAFKA-14136).
 #include "metadata/config_change.h"
 
+#include <stdlib.h>
+
 #include "base/string_buffer.h"
 #include "metadata/config_validate.h"
 #include "metadata/features.h"
 #include "metadata/topic_name.h"
 
 #define CONFIG_VALUE_SIZE_MAX INT16_MAX
+#define ALTERATIONS_MAX       10000  // as many records as one operation of Kafka's controller may write
 
 struct plan {
     const struct image *image;
@@ -22,22 +25,40 @@ struct plan {
 
 // ---- What the broker checks ----
 
-static enum err check_alterations(const struct config_change *change, struct message *error) {
+static int compare_names(const void *a, const void *b) {
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+static bool names_repeat(const struct config_change *change, struct arena *arena) {
+    struct slice *names = arena_zalloc(arena, (size_t)change->count, sizeof *names);
+    for (int32_t i = 0; i < change->count; i++)
+        names[i] = change->alterations[i].name;
+    if (change->count > 0) qsort(names, (size_t)change->count, sizeof *names, compare_names);
+    for (int32_t i = 1; i < change->count; i++)
+        if (slice_equal(names[i - 1], names[i])) return true;
+    return false;
+}
+
+static enum err check_alterations(const struct config_change *change, struct arena *arena,
+                                  struct message *error) {
+    if (names_repeat(change, arena)) {
+        message_set(error, "Error due to duplicate config keys");
+        return ERR_INVALID_REQUEST;
+    }
+    if (change->count > ALTERATIONS_MAX) {
+        message_set(error, "Unable to perform excessively large batch operation.");
+        return ERR_POLICY_VIOLATION;
+    }
     struct string_buffer nulls;
     string_buffer_init(&nulls);
     enum err err = ERR_NONE;
     for (int32_t i = 0; i < change->count; i++) {
         const struct config_alteration *alteration = &change->alterations[i];
-        for (int32_t k = 0; k < i; k++)
-            if (slice_equal(change->alterations[k].name, alteration->name)) {
-                message_set(error, "Error due to duplicate config keys");
-                err = ERR_INVALID_REQUEST;
-            }
         if (slice_is_null(alteration->value) && alteration->operation != CONFIG_DELETE)
             string_buffer_format(&nulls, "%s%.*s", nulls.size == 0 ? "" : ", ",
                                  SLICE_PRINT(alteration->name));
     }
-    if (err == ERR_NONE && nulls.size > 0) {
+    if (nulls.size > 0) {
         message_set(error, "Null value not supported for : %s", nulls.text);
         err = ERR_INVALID_REQUEST;
     }
@@ -289,7 +310,7 @@ enum err config_change_plan(const struct image *image, const struct config *conf
                             struct config_pair **records, int32_t *record_count,
                             struct message *error) {
     struct plan plan = {.image = image, .config = config, .change = change, .arena = arena};
-    enum err err = check_alterations(change, error);
+    enum err err = check_alterations(change, arena, error);
     if (err == ERR_NONE) err = check_resource(&plan, error);
     if (err == ERR_NONE) err = make_records(&plan, error);
     if (err == ERR_NONE) err = check_all(&plan, error);
