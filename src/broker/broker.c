@@ -85,8 +85,8 @@ static void replicas_init(struct broker *broker) {
             .checkpoints = broker->checkpoints,
         };
         reactor->node.replicas = replica_manager_new(&options);
-        int32_t slots = config_int(broker->options.config,
-                                   BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
+        int32_t slots =
+            config_int(broker->options.config, BROKER_MAX_INCREMENTAL_FETCH_SESSION_CACHE_SLOTS);
         int32_t share = (slots + broker->reactor_count - 1) / broker->reactor_count;
         reactor->node.fetch_sessions = fetch_sessions_new(reactor->node.env, share);
         reactor->node.producer_ids = producer_ids_new();

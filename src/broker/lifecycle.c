@@ -15,6 +15,9 @@
 
 enum { SHUTDOWN_TRIES_MAX = 10 };
 
+// A stop that takes longer is given up: the next start recovers, as after a crash.
+#define STOP_NS_MAX (60ull * 1000 * 1000 * 1000)
+
 // ---- Calls to the controller ----
 
 static void call_controller(struct broker *broker, enum api_key api, const void *request,
@@ -62,6 +65,7 @@ static void serve(struct broker *broker) {
              broker->identity.node_id, SLICE_PRINT(broker->identity.cluster_id),
              (unsigned long long)(took_ns / 1000000));
     broker->options.started(broker->options.context);
+    if (broker->stop_wanted) broker_stop(broker);
 }
 
 static void unfenced(struct controller_call *call, enum err result) {
@@ -197,6 +201,7 @@ static void stop_finished(struct broker *broker, enum err result) {
     if (broker->state == BROKER_STOPPED) return;
     broker->state = BROKER_STOPPED;
     broker->result = result;
+    env_timer_stop(broker->env, &broker->stop_timer);
     env_defer(broker->env, &broker->stopped);
 }
 
@@ -325,19 +330,23 @@ static void ask_for_shutdown(struct broker *broker) {
     call_controller(broker, API_BROKER_HEARTBEAT, request, shutdown_answered);
 }
 
+static void stop_takes_too_long(struct env_timer *timer) {
+    broker_fail(container_of(timer, struct broker, stop_timer), ERR_TIMEOUT,
+                "the stop does not come to its end");
+}
+
 void broker_stop(struct broker *broker) {
-    if (broker->state >= BROKER_STOPPING) return;
-    bool was_running = broker->state == BROKER_RUNNING;
+    // A node that is still starting goes on until it serves: to stop half of it would be a second
+    // way to stop.
+    broker->stop_wanted = true;
+    if (broker->state != BROKER_RUNNING) return;
     broker->state = BROKER_STOPPING;
     log_info(broker->logger, "broker", "stopping");
-    if (was_running && broker->identity.is_broker) {
+    env_timer_start(broker->env, &broker->stop_timer, env_now_ns(broker->env) + STOP_NS_MAX);
+    if (broker->identity.is_broker) {
         ask_for_shutdown(broker);
-    } else if (was_running) {
-        stop_nets(broker);
     } else {
-        // Nobody was served yet: what is there is as good as after a crash, and starts again as
-        // such.
-        stop_finished(broker, ERR_NONE);
+        stop_nets(broker);
     }
 }
 
@@ -345,4 +354,5 @@ void broker_lifecycle_init(struct broker *broker) {
     broker->epoch = -1;
     arena_init(&broker->call_arena);
     env_task_init(&broker->stopped, report_stopped);
+    env_timer_init(&broker->stop_timer, stop_takes_too_long);
 }

@@ -76,6 +76,8 @@ struct broker {
     int32_t shutdown_tries;
     int32_t parts_left;  // reactors that have not finished this step of the stop
     void (*stop_next)(struct broker *broker);
+    bool stop_wanted;
+    struct env_timer stop_timer;
     enum err result;
     struct env_task stopped;
 };

@@ -189,11 +189,13 @@ static int run_node(struct start *start, struct message *error) {
     if (e == ERR_NONE) {
         broker_start(start->broker);
         env_posix_run(start->posix);
+        // A node that could not go on is left as it is: the process ends, and the next start
+        // recovers.
+        if (start->result != ERR_NONE) return CLI_FAILED;
         broker_free(start->broker);
     }
     env_posix_free(start->posix);
-    if (e != ERR_NONE) return cli_fail(cli, "%s", error->text);
-    return start->result == ERR_NONE ? 0 : CLI_FAILED;
+    return e == ERR_NONE ? 0 : cli_fail(cli, "%s", error->text);
 }
 
 static int run(struct cli *cli) {

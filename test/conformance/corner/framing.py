@@ -196,8 +196,8 @@ def short_frames(kit):
 def array_counts(kit):
     """A count that the frame cannot hold is refused before anything is allocated."""
     before = kit.broker.rss_kb()
-    for version, count in ((1, struct.pack('>i', 0x7fffffff)), (1, struct.pack('>i', -5)),
-                           (12, b'\xff\xff\xff\xff\x0f'), (12, b'\xff\xff\xff\xff\x07')):
+    for version, count in ((1, struct.pack('>i', 0x7fffffff)), (12, b'\xff\xff\xff\xff\x0f'),
+                           (12, b'\xff\xff\xff\xff\x07')):
         with kit.conn() as c:
             head = struct.pack('>hhi', 3, version, 1) + b'\0\1x' + (b'\0' if version > 8 else b'')
             c.send_frame(head + count + bytes(10))
