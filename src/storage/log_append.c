@@ -141,8 +141,8 @@ static void undo_producers(struct log *log) {
 
 // Cuts the files back to the written end. `first` is the oldest append that is taken back.
 static enum err undo_files(struct log *log, const struct log_append_op *first) {
-    while (log->segment_count > 1 && log_active(log)->base_offset >= log->written) {
-        // Rolled since: it holds nothing that counts.
+    while (log->segment_count > 1 && log_active(log)->base_offset > log->written) {
+        // Rolled since. (One that begins at the written end may stay: it is empty.)
         enum err err = log_remove_segments(log, log->segment_count - 1, 1);
         if (err != ERR_NONE) return err;
     }

@@ -1,5 +1,6 @@
 // Taking away the end of a log, all of it, or the log itself. These are rare and block for a few
-// file operations; none of them runs while an append, a sync or a job is in flight.
+// file operations, syncs among them: what was cut off must not come back with a power cut. None of
+// them runs while an append, a sync or a job is in flight.
 #include "base/memory.h"
 #include "storage/log_directory.h"
 #include "storage/log_internal.h"
@@ -38,6 +39,7 @@ enum err log_reset(struct log *log, int64_t offset) {
     log->producers.end_offset = log->producers.snapshot_offset = offset;
     // The name of the segment keeps the offset, should the process die before the first append.
     if (log->is_created) err = log_create(log);
+    if (err == ERR_NONE && log->is_created) err = env_sync_directory(log->env, log->directory);
     if (err != ERR_NONE && err != ERR_NO_SPACE) log_fail(log, err, "creating a segment");
     log_note_moved(log);
     log_sync_poke(log);
@@ -72,8 +74,11 @@ enum err log_truncate(struct log *log, int64_t offset) {
         set_end(log, end);
         log->start_offset = MIN(log->start_offset, end);
         epoch_cache_truncate_end(&log->epochs, end);
-        err = log_rebuild_producers(log, end);
+        err = log_drop_snapshots(log, end);
     }
+    if (err == ERR_NONE) err = log_rebuild_producers(log, end);
+    if (err == ERR_NONE) err = segment_sync(active);
+    if (err == ERR_NONE) err = env_sync_directory(log->env, log->directory);
     if (err != ERR_NONE) {
         log_fail(log, err, "truncating");
         return ERR_KAFKA_STORAGE_ERROR;

@@ -73,10 +73,24 @@ static inline void kit_deinit(struct kit *kit) {
     sim_free(kit->sim);
 }
 
-static inline enum err kit_try_open(struct kit *kit) {
+// Runs as the node, so that what is allocated dies with it.
+struct kit_open_call {
+    struct kit *kit;
     struct message error;
-    message_init(&error);
-    enum err err = log_open(kit->env, &kit->options, &kit->log, &error);
+    enum err err;
+};
+
+static inline void kit_open_run(void *context) {
+    struct kit_open_call *call = context;
+    call->err = log_open(call->kit->env, &call->kit->options, &call->kit->log, &call->error);
+}
+
+static inline enum err kit_try_open(struct kit *kit) {
+    struct kit_open_call call = {.kit = kit};
+    message_init(&call.error);
+    sim_node_call(kit->node, kit_open_run, &call);
+    struct message error = call.error;
+    enum err err = call.err;
     if (err != ERR_NONE) {
         kit->log = NULL;
         assert_true(error.text[0] != '\0');
@@ -128,6 +142,8 @@ static inline void kit_reopen(struct kit *kit) {
 static inline void kit_crash(struct kit *kit, bool power_cut) {
     kit->options.clean = false;
     kit->log = NULL;
+    // Parts of it may be the node's.
+    arena_deinit(&kit->arena);
     if (power_cut) {
         sim_node_power_cut(kit->node);
     } else {
@@ -181,6 +197,8 @@ static inline struct slice kit_make(struct kit *kit, struct kit_batch spec) {
 
 struct kit_append {
     struct log_append_op op;
+    struct kit *kit;
+    enum err started;
     bool is_done;
     enum err result;
 };
@@ -191,16 +209,23 @@ static inline void kit_append_done(struct log_append_op *op, enum err result) {
     append->result = result;
 }
 
+static inline void kit_start_run(void *context) {
+    struct kit_append *append = context;
+    append->started = log_append_start(append->kit->log, &append->op);
+}
+
 static inline enum err kit_start_bytes(struct kit *kit, struct kit_append *append,
                                        struct slice bytes, enum append_origin origin,
                                        int32_t epoch) {
-    *append = (struct kit_append){.op = {.batch = (uint8_t *)(uintptr_t)bytes.data,
+    *append = (struct kit_append){.kit = kit,
+                                  .op = {.batch = (uint8_t *)(uintptr_t)bytes.data,
                                          .size = bytes.size,
                                          .leader_epoch = epoch,
                                          .origin = origin,
                                          .arena = &kit->arena,
                                          .done = kit_append_done}};
-    return log_append_start(kit->log, &append->op);
+    sim_node_call(kit->node, kit_start_run, append);
+    return append->started;
 }
 
 static inline enum err kit_start(struct kit *kit, struct kit_append *append,
@@ -262,6 +287,11 @@ static inline int64_t kit_end_transaction(struct kit *kit, int64_t producer_id, 
 }
 
 // ---- Reading ----
+
+// Calls `run` as the node.
+static inline void kit_call(struct kit *kit, void (*run)(void *kit)) {
+    sim_node_call(kit->node, run, kit);
+}
 
 struct kit_warm {
     struct log_warm_op op;
