@@ -88,7 +88,7 @@ void api_ask_controller(struct api_call *call, enum api_key api, int16_t version
 static void forward_reply(struct api_call *call, enum err result, void *response) {
     struct forward *f = call->forward;
     if (result != ERR_NONE) {
-        api_reply_error(call, result, NULL);
+        api_reply_error(call, result, &f->operation.error);
         return;
     }
     call->response = response;

@@ -63,6 +63,8 @@ struct controller_call {
     const void *request;
     struct arena *arena;  // of the response; lives until done has returned
     void *response;       // the API's response struct, initialised by the caller; filled
+    struct message
+        error;  // the sentence that goes with an error of the whole request; may be empty
     // ERR_NONE: the response is filled (its own error codes say how it went). Anything else
     // (NOT_CONTROLLER …) is for the whole request.
     void (*done)(struct controller_call *call, enum err result);

@@ -187,9 +187,13 @@ struct quota_image {
     struct slice key;
     double value;
 };
+// The entities in any order; NULL when not set.
+const struct quota_image *image_quota(const struct image *image,
+                                      const struct quota_entity *entities, int32_t count,
+                                      struct slice key);
+// `previous` NULL: the first. Rows of one entity follow each other.
 const struct quota_image *image_quota_after(const struct image *image,
                                             const struct quota_image *previous);
-// Null entities: the first. Rows of one entity follow each other.
 int64_t image_next_producer_id(const struct image *image);
 
 // ---- Records that are only kept ----

@@ -256,6 +256,10 @@ static int compare_types(const void *a, const void *b) {
                          ((const struct quota_entity *)b)->type);
 }
 
+static void sort_entities(struct quota_entity *entities, int32_t count) {
+    qsort(entities, (size_t)count, sizeof *entities, compare_types);
+}
+
 enum err image_apply_quota(struct image *image, const struct client_quota_record *record,
                            struct message *error) {
     if (record->entity_count <= 0) {
@@ -270,7 +274,7 @@ enum err image_apply_quota(struct image *image, const struct client_quota_record
         entities[i] =
             (struct quota_entity){record->entity[i].entity_type, record->entity[i].entity_name};
     }
-    qsort(entities, (size_t)record->entity_count, sizeof *entities, compare_types);
+    sort_entities(entities, record->entity_count);
     struct slice key = quota_key(entities, record->entity_count, record->key, &arena);
     if (record->remove) {
         tree_remove(&image->quotas, key);
@@ -279,6 +283,19 @@ enum err image_apply_quota(struct image *image, const struct client_quota_record
     }
     arena_deinit(&arena);
     return ERR_NONE;
+}
+
+const struct quota_image *image_quota(const struct image *image,
+                                      const struct quota_entity *entities, int32_t count,
+                                      struct slice key) {
+    struct arena arena;
+    arena_init(&arena);
+    struct quota_entity *sorted = arena_zalloc(&arena, (size_t)count, sizeof *sorted);
+    if (count > 0) memcpy(sorted, entities, (size_t)count * sizeof *sorted);
+    sort_entities(sorted, count);
+    struct tree_item *item = tree_get(image->quotas, quota_key(sorted, count, key, &arena));
+    arena_deinit(&arena);
+    return item == NULL ? NULL : &container_of(item, struct quota_item, item)->quota;
 }
 
 const struct quota_image *image_quota_after(const struct image *image,

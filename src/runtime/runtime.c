@@ -28,8 +28,7 @@ struct runtime_shard {
 
 // ---- Completion ----
 
-static void run_finished(struct env_task *task) {
-    struct runtime_shard *shard = container_of(task, struct runtime_shard, task);
+static void run_finished(struct runtime_shard *shard) {
     struct list *link;
     while ((link = list_pop(&shard->finished)) != NULL) {
         struct runtime_operation *operation = container_of(link, struct runtime_operation, link);
@@ -37,6 +36,10 @@ static void run_finished(struct env_task *task) {
         operation->done(operation, operation->error);  // may free the operation
         arena_deinit(&arena);
     }
+}
+
+static void finished_task(struct env_task *task) {
+    run_finished(container_of(task, struct runtime_shard, task));
 }
 
 static void finish(struct runtime_shard *shard, struct runtime_operation *operation,
@@ -80,15 +83,8 @@ struct runtime_shard *runtime_shard_new(struct env *env, struct runtime_machine 
     list_init(&shard->parked);
     list_init(&shard->finished);
     list_init(&shard->timers);
-    env_task_init(&shard->task, run_finished);
+    env_task_init(&shard->task, finished_task);
     return shard;
-}
-
-void runtime_shard_free(struct runtime_shard *shard) {
-    assert(list_is_empty(&shard->parked) && list_is_empty(&shard->finished));
-    assert(list_is_empty(&shard->timers));
-    env_defer_cancel(shard->env, &shard->task);
-    memory_free(shard);
 }
 
 static void stop_timers(struct runtime_shard *shard) {
@@ -108,6 +104,14 @@ static void shut(struct runtime_shard *shard, enum err error) {
     fail_parked_beyond(shard, INT64_MIN, error);
 }
 
+void runtime_shard_free(struct runtime_shard *shard) {
+    if (shard->state != SHARD_INACTIVE) shut(shard, shard->machine->inactive_error);
+    env_defer_cancel(shard->env, &shard->task);
+    run_finished(shard);
+    env_defer_cancel(shard->env, &shard->task);
+    memory_free(shard);
+}
+
 static enum err replay_one(struct runtime_shard *shard, const struct runtime_record *record,
                            int64_t offset, int32_t epoch) {
     enum err err = shard->machine->replay(shard->machine->state, record, offset, epoch);
@@ -125,8 +129,8 @@ void runtime_activate(struct runtime_shard *shard, int64_t offset, int32_t epoch
     assert(shard->state == SHARD_LOADING);
     shard->state = SHARD_ACTIVE;
     shard->epoch = epoch;
-    shard->last_offset = MAX(shard->last_offset, offset);
-    shard->committed_offset = shard->last_offset;
+    shard->last_offset = MAX(shard->last_offset, shard->log->next_offset(shard->log) - 1);
+    shard->committed_offset = offset;
 }
 
 void runtime_deactivate(struct runtime_shard *shard, enum err error) {

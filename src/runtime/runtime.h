@@ -96,7 +96,7 @@ struct runtime_log {
 // Returns owned, LOADING. Machine and log are borrowed until runtime_shard_free.
 struct runtime_shard *runtime_shard_new(struct env *env, struct runtime_machine *machine,
                                         struct runtime_log *log);
-// All operations must be done (runtime_deactivate, then a pass).
+// Operations that are not done yet are done here, with the machine's inactive error.
 void runtime_shard_free(struct runtime_shard *shard);
 
 // ---- From the log's owner ----
@@ -104,8 +104,9 @@ void runtime_shard_free(struct runtime_shard *shard);
 // A record of the log, in order, while LOADING.
 MUST_CHECK enum err runtime_replay(struct runtime_shard *shard, const struct runtime_record *record,
                                    int64_t offset, int32_t epoch);
-// Everything was replayed (and is durable up to `offset`); operations run from now on, their
-// records under this epoch.
+// Everything was replayed, and is durable up to `offset`; operations run from now on, their records
+// under this epoch. What was replayed beyond `offset` holds back answers until runtime_committed
+// says that it is durable.
 void runtime_activate(struct runtime_shard *shard, int64_t offset, int32_t epoch);
 // Leadership is lost, or the end: takes back what is not durable, fails parked operations with
 // `error`, stops the shard's timers.

@@ -1,0 +1,121 @@
+#include "controller/assignment.h"
+
+#include <stdlib.h>
+
+#include "controller/placer.h"
+
+static int compare_ids(const void *a, const void *b) {
+    int32_t x = *(const int32_t *)a;
+    int32_t y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+enum err assignment_check(const struct decision *decision, struct id_list replicas, int32_t factor,
+                          struct message *text) {
+    if (replicas.count <= 0) {
+        message_set(text, "The manual partition assignment includes an empty replica list.");
+        return ERR_INVALID_REPLICA_ASSIGNMENT;
+    }
+    size_t size = (size_t)replicas.count * sizeof(int32_t);
+    int32_t *sorted = arena_alloc(decision->result->arena, size);
+    memcpy(sorted, replicas.ids, size);
+    qsort(sorted, (size_t)replicas.count, sizeof *sorted, compare_ids);
+    for (int32_t i = 0; i < replicas.count; i++) {
+        const struct broker_image *broker = image_broker(decision->image, sorted[i]);
+        if (broker == NULL) {
+            message_set(text,
+                        "The manual partition assignment includes broker %d, but no such broker is "
+                        "registered.",
+                        sorted[i]);
+            return ERR_INVALID_REPLICA_ASSIGNMENT;
+        }
+        if (!broker_has_uncordoned_directory(broker)) {
+            message_set(text,
+                        "The manual partition assignment includes broker %d, but all its log "
+                        "directories are cordoned.",
+                        sorted[i]);
+            return ERR_INVALID_REPLICA_ASSIGNMENT;
+        }
+        if (i > 0 && sorted[i] == sorted[i - 1]) {
+            message_set(text,
+                        "The manual partition assignment includes the broker %d more than once.",
+                        sorted[i]);
+            return ERR_INVALID_REPLICA_ASSIGNMENT;
+        }
+    }
+    if (factor >= 0 && replicas.count != factor) {
+        message_set(text,
+                    "The manual partition assignment includes a partition with %d replica(s), but "
+                    "this is not consistent with previous partitions, which have %d replica(s).",
+                    replicas.count, factor);
+        return ERR_INVALID_REPLICA_ASSIGNMENT;
+    }
+    return ERR_NONE;
+}
+
+// False when no replica is active.
+static bool complete(const struct decision *decision, struct assignment *assignment) {
+    struct arena *arena = decision->result->arena;
+    int32_t count = assignment->replicas.count;
+    int32_t *isr = arena_zalloc(arena, (size_t)count, sizeof *isr);
+    struct uuid *directories = arena_zalloc(arena, (size_t)count, sizeof *directories);
+    assignment->isr = (struct id_list){isr, 0};
+    for (int32_t i = 0; i < count; i++) {
+        int32_t id = assignment->replicas.ids[i];
+        if (broker_is_active(decision->image, id)) isr[assignment->isr.count++] = id;
+        if (metadata_version_has_directories(decision->metadata_version)) {
+            directories[i] = broker_default_directory(decision->image, id);
+        }
+    }
+    assignment->directories = directories;
+    return assignment->isr.count > 0;
+}
+
+enum err assignment_by_hand(const struct decision *decision, struct id_list replicas,
+                            int32_t factor, int32_t partition, struct assignment *assignment,
+                            struct message *text) {
+    enum err err = assignment_check(decision, replicas, factor, text);
+    if (err != ERR_NONE) return err;
+    assignment->replicas = replicas;
+    if (complete(decision, assignment)) return ERR_NONE;
+    message_set(text,
+                "All brokers specified in the manual partition assignment for partition %d are "
+                "fenced or in controlled shutdown.",
+                partition);
+    return ERR_INVALID_REPLICA_ASSIGNMENT;
+}
+
+enum err assignments_by_placer(const struct decision *decision, int32_t count, int32_t factor,
+                               struct assignment **assignments, struct message *text) {
+    struct arena *arena = decision->result->arena;
+    struct prng prng;
+    prng_init(&prng, env_random(decision->state->env));
+    struct placer *placer = placer_new(decision->image, &prng, arena);
+    enum err err = placer_check(placer, factor, text);
+    if (err != ERR_NONE) return err;
+    *assignments = arena_zalloc(arena, (size_t)count, sizeof **assignments);
+    for (int32_t i = 0; i < count; i++) {
+        int32_t *replicas = arena_zalloc(arena, (size_t)factor, sizeof *replicas);
+        placer_place(placer, factor, replicas);
+        (*assignments)[i].replicas = (struct id_list){replicas, factor};
+        if (complete(decision, &(*assignments)[i])) continue;
+        message_set(text, "All brokers are currently fenced or in controlled shutdown.");
+        return ERR_INVALID_REPLICATION_FACTOR;
+    }
+    return ERR_NONE;
+}
+
+struct metadata_record assignment_record(const struct decision *decision, struct uuid topic_id,
+                                         int32_t partition, const struct assignment *assignment) {
+    struct partition_image view = {
+        .partition = partition,
+        .leader = assignment->isr.ids[0],
+        .replicas = assignment->replicas.ids,
+        .replica_count = assignment->replicas.count,
+        .isr = assignment->isr.ids,
+        .isr_count = assignment->isr.count,
+        .directories = assignment->directories,
+    };
+    return partition_record_of(&view, topic_id, decision->metadata_version,
+                               decision->result->arena);
+}
