@@ -210,6 +210,7 @@ def parse(argv):
     length = p.add_mutually_exclusive_group()
     length.add_argument('--short', dest='long', action='store_false', help='the form for CI (default)')
     length.add_argument('--long', dest='long', action='store_true')
+    p.set_defaults(long=False)
     p.add_argument('--broker', choices=['taccola', 'apache', 'apache-4.4.0'], default='taccola')
     p.add_argument('--only', metavar='REGEX', help='only checks with such a name')
     p.add_argument('--require', metavar='LANES', default='',
