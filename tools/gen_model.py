@@ -268,8 +268,8 @@ class MessageParser:
         if len(names) != len(set(names)):
             raise line.error(f"{struct.name}: a name is there twice")
         tags = sorted(field.tag for field in struct.fields if field.tag is not None)
-        if tags != list(range(len(tags))):
-            raise line.error(f"{struct.name}: tags must be 0, 1, 2 …")
+        if tags != list(range(len(tags))) or len(tags) > 32:
+            raise line.error(f"{struct.name}: tags must be 0, 1, 2 … and no more than 32")
         for field in struct.fields:
             if field.tag is not None and not struct.flexible(field.versions[0]):
                 raise line.error(f"{struct.name}: {field.name} is tagged in a version that has no tags")

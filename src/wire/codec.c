@@ -94,6 +94,10 @@ bool codec_field_equal(const struct codec_field *field, const void *a, const voi
     if (field->flags & CODEC_ARRAY)
         return array_equal(field, (const struct codec_array *)field_a,
                            (const struct codec_array *)field_b);
+    // Equal bits are equal values: mostly a field is asked whether it still has its default.
+    if (field->kind != CODEC_STRUCT_POINTER &&
+        memcmp(field_a, field_b, codec_element_size(field)) == 0)
+        return true;
     return element_equal(field, field_a, field_b);
 }
 

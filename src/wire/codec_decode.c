@@ -128,19 +128,26 @@ static enum err decode_number(struct decoder *d, enum codec_kind kind, void *val
         [CODEC_UINT16] = 2, [CODEC_INT32] = 4,   [CODEC_UINT32] = 4,
         [CODEC_INT64] = 8,  [CODEC_FLOAT64] = 8, [CODEC_UUID] = 16,
     };
-    const uint8_t *bytes = take(d, sizes[kind]);
+    size_t size = sizes[kind];
+    const uint8_t *bytes = take(d, size);
     if (bytes == NULL) return ERR_CORRUPT;
-    if (kind == CODEC_BOOL) {
-        *(bool *)value = *bytes != 0;
-    } else if (sizes[kind] == 1 || sizes[kind] == 16) {
-        memcpy(value, bytes, sizes[kind]);
-    } else if (sizes[kind] == 2) {
-        *(uint16_t *)value = load_u16(bytes);
-    } else if (sizes[kind] == 4) {
-        *(uint32_t *)value = load_u32(bytes);
-    } else {
-        uint64_t bits = load_u64(bytes);
-        memcpy(value, &bits, sizeof bits);
+    switch (size) {
+        case 1:
+            *(uint8_t *)value = kind == CODEC_BOOL ? *bytes != 0 : *bytes;
+            break;
+        case 2:
+            *(uint16_t *)value = load_u16(bytes);
+            break;
+        case 4:
+            *(uint32_t *)value = load_u32(bytes);
+            break;
+        case 8: {
+            uint64_t bits = load_u64(bytes);
+            memcpy(value, &bits, sizeof bits);
+            break;
+        }
+        default:
+            memcpy(value, bytes, sizeof(struct uuid));
     }
     return ERR_NONE;
 }

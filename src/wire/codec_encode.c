@@ -201,34 +201,36 @@ static enum err encode_tagged(struct encoder *e, const struct codec_field *field
     return encode_field(e, field, message);
 }
 
-static bool tag_is_set(const struct encoder *e, const struct codec_struct *type,
-                       const struct codec_field *field, const void *message) {
-    return codec_covers(field->versions, e->version) &&
-           !codec_field_equal(field, message, type->defaults);
+// A bit for each known tag that is sent: those of the version that differ from their default.
+static uint32_t tags_set(const struct encoder *e, const struct codec_struct *type,
+                         const void *message) {
+    uint32_t set = 0;
+    for (uint32_t tag = 0; tag < type->tag_count; tag++) {
+        const struct codec_field *field = &type->fields[type->tags[tag]];
+        if (codec_covers(field->versions, e->version) &&
+            !codec_field_equal(field, message, type->defaults))
+            set |= 1u << tag;
+    }
+    return set;
 }
 
 // Known and unknown tagged fields, merged in rising order of tag.
 static enum err encode_tags(struct encoder *e, const struct codec_struct *type,
                             const void *message) {
     const struct unknown_tags *unknown = codec_unknown_tags(type, message);
-    uint32_t count = (uint32_t)unknown->count;
-    for (size_t tag = 0; tag < type->tag_count; tag++)
-        count += tag_is_set(e, type, &type->fields[type->tags[tag]], message);
-    put_uvarint(e, count);
-    if (count == 0) return ERR_NONE;
+    uint32_t set = tags_set(e, type, message);
+    put_uvarint(e, (uint32_t)unknown->count + (uint32_t)__builtin_popcount(set));
 
     int32_t next = 0;
     for (uint32_t tag = 0; tag <= type->tag_count; tag++) {
-        while (next < unknown->count && (unknown->tags[next].tag < tag || tag == type->tag_count)) {
-            const struct unknown_tag *one = &unknown->tags[next++];
-            put_uvarint(e, one->tag);
-            put_uvarint(e, (uint32_t)one->value.size);
-            put_bytes(e, one->value);
+        bool is_last = tag == type->tag_count;
+        for (; next < unknown->count && (is_last || unknown->tags[next].tag < tag); next++) {
+            put_uvarint(e, unknown->tags[next].tag);
+            put_uvarint(e, (uint32_t)unknown->tags[next].value.size);
+            put_bytes(e, unknown->tags[next].value);
         }
-        if (tag == type->tag_count) break;
-        const struct codec_field *field = &type->fields[type->tags[tag]];
-        if (!tag_is_set(e, type, field, message)) continue;
-        enum err err = encode_tagged(e, field, tag, message);
+        if (is_last || !(set & 1u << tag)) continue;
+        enum err err = encode_tagged(e, &type->fields[type->tags[tag]], tag, message);
         if (err) return err;
     }
     return ERR_NONE;
