@@ -77,8 +77,8 @@ static int choose_quorum(struct cli *cli, const struct config *config, struct ar
     if ((standalone || joins || initial != NULL) && config_voter_count(config) > 0)
         return cli_fail(cli,
                         "You cannot specify controller.quorum.voters and format the node with "
-                        "--initial-controllers, --no-initial-controllers, or --standalone. If "
-                        "controller.quorum.voters is set, remove it and use "
+                        "--initial-controllers or --standalone. If you want to use dynamic quorum, "
+                        "please remove controller.quorum.voters and specify "
                         "controller.quorum.bootstrap.servers instead.");
     if (standalone) {
         err = format_use_standalone(config, cli_env(cli), arena, options, &error);
