@@ -245,13 +245,30 @@ static void test_refused(void **state) {
                            "more than one controller"));
 }
 
+// Whatever the table marks as refused is.
+static void test_rows_marked_refused(void **state) {
+    (void)state;
+    int refused = 0;
+    for (int key = 0; key < (int)CONFIG_BROKER_END; key++) {
+        const struct config_row *row = config_row_of((enum config_key)key);
+        if (!row->refused) continue;
+        const char *value = row->type == CONFIG_TYPE_BOOLEAN ? "true" : "x";
+        char override[256];
+        snprintf(override, sizeof override, "%s=%s", row->name,
+                 row->allowed != NULL ? row->allowed[0] : value);
+        if (strstr(load_with(override), row->name) == NULL) fail_msg("%s: %s", override, load_with(override));
+        refused++;
+    }
+    assert_int_equal(refused, 9);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_shipped_file), cmocka_unit_test(test_standalone_defaults),
         cmocka_unit_test(test_layers),           cmocka_unit_test(test_unknown_names_warn),
         cmocka_unit_test(test_bad_values),       cmocka_unit_test(test_checks_across_keys),
         cmocka_unit_test(test_listener_forms),   cmocka_unit_test(test_default_protocol_map),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused),          cmocka_unit_test(test_rows_marked_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
