@@ -45,7 +45,8 @@ void controller_start(struct controller *controller);
 // Writes a snapshot if there is something new, then stops raft, then `done`. Calls in flight fail
 // with ERR_NOT_CONTROLLER.
 void controller_stop(struct controller *controller, void (*done)(void *context), void *context);
-void controller_free(struct controller *controller);  // also frees raft
+// Also frees raft. Calls that are not done are dropped, as in a crash.
+void controller_free(struct controller *controller);
 
 // Every reactor has the image of this offset: responses up to it are released.
 void controller_published(struct controller *controller, int64_t offset);

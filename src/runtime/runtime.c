@@ -28,7 +28,8 @@ struct runtime_shard {
 
 // ---- Completion ----
 
-static void run_finished(struct runtime_shard *shard) {
+static void run_finished(struct env_task *task) {
+    struct runtime_shard *shard = container_of(task, struct runtime_shard, task);
     struct list *link;
     while ((link = list_pop(&shard->finished)) != NULL) {
         struct runtime_operation *operation = container_of(link, struct runtime_operation, link);
@@ -36,10 +37,6 @@ static void run_finished(struct runtime_shard *shard) {
         operation->done(operation, operation->error);  // may free the operation
         arena_deinit(&arena);
     }
-}
-
-static void finished_task(struct env_task *task) {
-    run_finished(container_of(task, struct runtime_shard, task));
 }
 
 static void finish(struct runtime_shard *shard, struct runtime_operation *operation,
@@ -83,7 +80,7 @@ struct runtime_shard *runtime_shard_new(struct env *env, struct runtime_machine 
     list_init(&shard->parked);
     list_init(&shard->finished);
     list_init(&shard->timers);
-    env_task_init(&shard->task, finished_task);
+    env_task_init(&shard->task, run_finished);
     return shard;
 }
 
@@ -104,11 +101,18 @@ static void shut(struct runtime_shard *shard, enum err error) {
     fail_parked_beyond(shard, INT64_MIN, error);
 }
 
+static void drop_all(struct list *operations) {
+    struct list *link;
+    while ((link = list_pop(operations)) != NULL) {
+        arena_deinit(&container_of(link, struct runtime_operation, link)->arena);
+    }
+}
+
 void runtime_shard_free(struct runtime_shard *shard) {
-    if (shard->state != SHARD_INACTIVE) shut(shard, shard->machine->inactive_error);
+    stop_timers(shard);
     env_defer_cancel(shard->env, &shard->task);
-    run_finished(shard);
-    env_defer_cancel(shard->env, &shard->task);
+    drop_all(&shard->parked);
+    drop_all(&shard->finished);
     memory_free(shard);
 }
 

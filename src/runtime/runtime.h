@@ -96,7 +96,8 @@ struct runtime_log {
 // Returns owned, LOADING. Machine and log are borrowed until runtime_shard_free.
 struct runtime_shard *runtime_shard_new(struct env *env, struct runtime_machine *machine,
                                         struct runtime_log *log);
-// Operations that are not done yet are done here, with the machine's inactive error.
+// Operations that are not done yet are dropped, as in a crash: to have them answered, deactivate
+// and let a pass go by.
 void runtime_shard_free(struct runtime_shard *shard);
 
 // ---- From the log's owner ----
