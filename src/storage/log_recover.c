@@ -731,7 +731,8 @@ static enum err open_segments(struct opening *o) {
     }
     log->assigned = log->written = log->synced = end;
     log->written_position = log_active(log)->size;
-    epoch_cache_truncate_end(&log->epochs, end);
+    // An epoch that begins at the end has no record yet; that is no reason to forget it.
+    epoch_cache_truncate_end(&log->epochs, end + 1);
     epoch_cache_truncate_start(&log->epochs, log->start_offset);
     err = log_drop_snapshots(log, end);
     if (err == ERR_NONE) err = drop_stray_snapshots(o, end);

@@ -286,12 +286,51 @@ static inline int64_t kit_end_transaction(struct kit *kit, int64_t producer_id, 
     return append.op.base_offset;
 }
 
-// ---- Reading ----
+// ---- Other calls, as the node ----
 
-// Calls `run` as the node.
-static inline void kit_call(struct kit *kit, void (*run)(void *kit)) {
-    sim_node_call(kit->node, run, kit);
+enum kit_verb { KIT_ROLL, KIT_ADVANCE_START, KIT_RETENTION, KIT_TRUNCATE, KIT_RESET };
+
+struct kit_call {
+    struct kit *kit;
+    enum kit_verb verb;
+    int64_t a, b;
+    enum err err;
+    int count;
+};
+
+static inline void kit_call_run(void *context) {
+    struct kit_call *call = context;
+    struct log *log = call->kit->log;
+    switch (call->verb) {
+        case KIT_ROLL:
+            log_roll(log);
+            break;
+        case KIT_ADVANCE_START:
+            call->err = log_advance_start(log, call->a);
+            break;
+        case KIT_RETENTION:
+            call->count = log_apply_retention(log, call->a, call->b);
+            break;
+        case KIT_TRUNCATE:
+            call->err = log_truncate(log, call->a);
+            break;
+        case KIT_RESET:
+            call->err = log_reset(log, call->a);
+            break;
+    }
 }
+
+static inline struct kit_call kit_do(struct kit *kit, enum kit_verb verb, int64_t a, int64_t b) {
+    struct kit_call call = {.kit = kit, .verb = verb, .a = a, .b = b};
+    sim_node_call(kit->node, kit_call_run, &call);
+    return call;
+}
+
+static inline int kit_retention(struct kit *kit, int64_t wall_ms, int64_t high_watermark) {
+    return kit_do(kit, KIT_RETENTION, wall_ms, high_watermark).count;
+}
+
+// ---- Reading ----
 
 struct kit_warm {
     struct log_warm_op op;

@@ -204,10 +204,10 @@ static void retry_last(struct model *m) {
 
 static void advance_start(struct model *m) {
     int64_t offset = m->twin.start + below(m, (m->twin.end - m->twin.start) / 4 + 1);
-    assert_int_equal(log_advance_start(m->kit.log, offset), ERR_NONE);
+    assert_int_equal(kit_do(&m->kit, KIT_ADVANCE_START, offset, 0).err, ERR_NONE);
     m->twin.start = MAX(m->twin.start, offset);
     assert_int_equal(log_start_offset(m->kit.log), m->twin.start);
-    log_apply_retention(m->kit.log, env_wall_ms(m->kit.env), m->twin.end);
+    kit_retention(&m->kit, env_wall_ms(m->kit.env), m->twin.end);
     assert_int_equal(log_start_offset(m->kit.log), m->twin.start);
 }
 
@@ -215,7 +215,7 @@ static void truncate_some(struct model *m) {
     kit_settle(&m->kit);
     int64_t offset = m->twin.end - below(m, MIN((int64_t)30, m->twin.end - m->twin.start + 1));
     twin_cut(&m->twin, offset);
-    assert_int_equal(log_truncate(m->kit.log, offset), ERR_NONE);
+    assert_int_equal(kit_do(&m->kit, KIT_TRUNCATE, offset, 0).err, ERR_NONE);
     m->twin.start = MIN(m->twin.start, m->twin.end);
     // State whose records and snapshots are gone is forgotten, as Apache Kafka forgets it.
     m->uses_producers = false;
@@ -388,7 +388,7 @@ static void step(struct model *m) {
     } else if (choice < 68) {
         advance_start(m);
     } else if (choice < 72) {
-        log_roll(m->kit.log);
+        kit_do(&m->kit, KIT_ROLL, 0, 0);
         kit_settle(&m->kit);
     } else if (choice < 74) {
         fill_disk(m);
