@@ -143,7 +143,7 @@ static void done(struct partition_rows *rows) {
             if (row->row.error != ERR_NONE) continue;
             out->partitions[p].timestamp = row->found.timestamp;
             out->partitions[p].offset = row->found.offset;
-            out->partitions[p].leader_epoch = row->found.leader_epoch;
+            if (call->version >= 4) out->partitions[p].leader_epoch = row->found.leader_epoch;
         }
     }
     partition_rows_deinit(rows);
