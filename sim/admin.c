@@ -27,7 +27,7 @@ static struct admin *admin_new(struct env *env, struct clients *clients,
     struct admin *a = memory_zalloc(1, sizeof *a);
     struct client_options options = client_options_default();
     options.bootstrap = SLICE_LITERAL(CLUSTER_BOOTSTRAP);
-    options.request_timeout_ns = 3000 * MS;
+    options.request_timeout_ns = 800 * MS;
     struct message error;
     a->env = env;
     a->clients = clients;

@@ -12,6 +12,7 @@ struct clients {
     struct ledger *ledger;
     bool is_durable;
     int32_t partition_count;
+    int32_t reader_count;
     int32_t producer_count;  // numbers given so far
     bool is_closing;         // nothing new is sent; what is under way ends
     int32_t busy;            // producers that are not at rest

@@ -26,6 +26,7 @@ static struct config *make_config(const struct cluster *cluster) {
         "node.id=1",
         "listeners=PLAINTEXT://broker:9092,CONTROLLER://broker:9093",
         "controller.listener.names=CONTROLLER",
+        "controller.quorum.bootstrap.servers=broker:9093",
         "log.dirs=/data",
         "offsets.topic.replication.factor=1",
         "transaction.state.log.replication.factor=1",
@@ -33,6 +34,7 @@ static struct config *make_config(const struct cluster *cluster) {
         "share.coordinator.state.topic.replication.factor=1",
         "share.coordinator.state.topic.min.isr=1",
         "log.roll.ms=1500",
+        "num.partitions=5",
     };
     struct config *config = config_new();
     struct message error;

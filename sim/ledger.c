@@ -6,6 +6,8 @@
 
 #include "sim/internal.h"
 
+#define READERS_MAX 8
+
 struct slot {
     uint64_t id;  // 0: nothing known
     bool acked;
@@ -19,7 +21,7 @@ struct ledger_partition {
     size_t count;
     size_t capacity;
     int64_t safe_end;  // of the last clean stop
-    int64_t end_told;
+    int64_t end_told[READERS_MAX];
 };
 
 struct ledger_entry {
@@ -179,13 +181,13 @@ void ledger_seen(struct ledger *ledger, uint64_t id, int32_t partition, int64_t 
     ledger->counts.seen++;
 }
 
-void ledger_end_told(struct ledger *ledger, int32_t partition, int64_t end) {
-    struct ledger_partition *p = &ledger->partitions[partition];
-    if (end < p->end_told) {
+void ledger_end_told(struct ledger *ledger, int32_t reader, int32_t partition, int64_t end) {
+    int64_t *told = &ledger->partitions[partition].end_told[reader % READERS_MAX];
+    if (end < *told) {
         ledger_violate(ledger, "the end of partition %d went back from %lld to %lld", partition,
-                       (long long)p->end_told, (long long)end);
+                       (long long)*told, (long long)end);
     }
-    p->end_told = end;
+    *told = end;
 }
 
 // Offsets below are promised even after a power cut. Logs lose their ends only, so the last promise
@@ -209,7 +211,7 @@ void ledger_power_cut(struct ledger *ledger) {
             *slot = (struct slot){0};
         }
         p->count = (size_t)MIN((int64_t)p->count, power_safe_end(ledger, p));
-        if (!ledger->is_durable) p->end_told = 0;
+        if (!ledger->is_durable) memset(p->end_told, 0, sizeof p->end_told);
     }
     ledger->went_back |= !ledger->is_durable;
 }

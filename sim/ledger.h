@@ -34,8 +34,8 @@ void ledger_acked(struct ledger *ledger, uint64_t id, int32_t partition, int64_t
 // The broker refused it for good: it must never appear.
 void ledger_rejected(struct ledger *ledger, uint64_t id);
 void ledger_seen(struct ledger *ledger, uint64_t id, int32_t partition, int64_t offset);
-// A reader was told this end of the partition.
-void ledger_end_told(struct ledger *ledger, int32_t partition, int64_t end);
+// Reader number `reader` was told this end of the partition: it never goes back.
+void ledger_end_told(struct ledger *ledger, int32_t reader, int32_t partition, int64_t end);
 
 void ledger_power_cut(struct ledger *ledger);
 void ledger_clean_stop(struct ledger *ledger);

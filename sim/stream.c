@@ -9,7 +9,7 @@
 static struct client *new_client(struct env *env) {
     struct client_options options = client_options_default();
     options.bootstrap = SLICE_LITERAL(CLUSTER_BOOTSTRAP);
-    options.request_timeout_ns = 3000 * MS;
+    options.request_timeout_ns = 800 * MS;
     struct client *client;
     struct message error;
     enum err err = client_new(env, &options, &client, &error);
@@ -90,7 +90,7 @@ void stream_start(struct env *env, struct clients *clients) {
     struct producer_options options = producer_options_default();
     options.batch_bytes = 2000;
     options.buffer_bytes = 64 << 10;
-    options.request_timeout_ns = 3000 * MS;
+    options.request_timeout_ns = 800 * MS;
     options.delivery_timeout_ns = 600000 * MS;
     struct message error;
     if (producer_new(s->client, &options, &s->producer, &error) != ERR_NONE) {
@@ -107,6 +107,7 @@ void stream_start(struct env *env, struct clients *clients) {
 struct reader_client {
     struct env *env;
     struct clients *clients;
+    int32_t number;
     bool is_last;
     struct client *client;
     struct consumer *consumer;
@@ -143,7 +144,7 @@ static void reader_took(struct reader_client *r, const struct consumer_record *r
 }
 
 static void reader_failed(struct reader_client *r, int32_t partition, enum err err,
-                         const char *error) {
+                          const char *error) {
     if (err == ERR_OFFSET_OUT_OF_RANGE && ledger_may_go_back(r->clients->ledger)) {
         reader_assign(r, partition);
     } else if (err_retriable(err) && err != ERR_CORRUPT_MESSAGE && err != ERR_CORRUPT) {
@@ -172,7 +173,7 @@ static void reader_ready(void *context) {
     for (int32_t i = 0; i < r->clients->partition_count; i++) {
         int64_t position, end;
         if (consumer_position(r->consumer, topic_name, i, &position, &end) && end >= 0) {
-            ledger_end_told(r->clients->ledger, i, end);
+            ledger_end_told(r->clients->ledger, r->number, i, end);
         }
     }
 }
@@ -203,6 +204,7 @@ static void new_reader(struct env *env, struct clients *clients, bool is_last) {
     struct reader_client *r = memory_zalloc(1, sizeof *r);
     r->env = env;
     r->clients = clients;
+    r->number = clients->reader_count++;
     r->is_last = is_last;
     r->client = new_client(env);
     r->next = memory_zalloc((size_t)clients->partition_count, sizeof *r->next);

@@ -109,7 +109,7 @@ static void send_batch(struct writer *w) {
                                        .version_min = 3,
                                        .version_max = 12,  // by name
                                        .message = &w->produce,
-                                       .deadline_ns = env_now_ns(w->env) + 3000 * MS,
+                                       .deadline_ns = env_now_ns(w->env) + 800 * MS,
                                        .done = produced};
     peer_send(w->peer, &w->request);
 }
@@ -209,7 +209,7 @@ static void ask_id(struct writer *w) {
                                        .version_min = 0,
                                        .version_max = 4,
                                        .message = &w->id_request,
-                                       .deadline_ns = env_now_ns(w->env) + 3000 * MS,
+                                       .deadline_ns = env_now_ns(w->env) + 800 * MS,
                                        .done = id_given};
     peer_send(w->peer, &w->request);
 }
