@@ -65,11 +65,16 @@ enum err log_create(struct log *log) {
     if (!log->is_created) {
         enum err err = env_make_directory(log->env, log->directory);
         if (err != ERR_NONE && err != ERR_EXISTS) return err;
-        if (!uuid_is_zero(log->topic_id)) err = write_partition_metadata(log);
-        if (err != ERR_NONE && err != ERR_EXISTS) return err;
         log->is_created = true;
         log->names_changed = true;
         log->parent_changed = true;
+    }
+    // Also into a directory that somebody else made: the formatter makes that of the metadata log.
+    if (!log->has_topic_id_file && !uuid_is_zero(log->topic_id)) {
+        enum err err = write_partition_metadata(log);
+        if (err != ERR_NONE) return err;
+        log->has_topic_id_file = true;
+        log->names_changed = true;
     }
     return log->segment_count > 0 ? ERR_NONE : add_active(log);
 }

@@ -38,7 +38,8 @@ struct log {
     struct log_config config;
     struct log_listener *listener;
     bool is_metadata_log;
-    bool is_created;  // the directory exists
+    bool is_created;         // the directory exists
+    bool has_topic_id_file;  // partition.metadata is there
     bool has_failed;
     bool is_rolling_back;  // a write found the disk full; waiting for the others in flight
     bool failure_told;

@@ -276,6 +276,9 @@ static enum err read_topic_id(struct opening *o) {
     if (err == ERR_NOT_FOUND) return ERR_NONE;
     struct uuid id;
     if (err == ERR_NONE) err = partition_metadata_parse(text, &id);
+    // It is written without a sync and made durable with the first records: torn by a power cut
+    // before that, it is written again.
+    if (err == ERR_CORRUPT && !o->options->clean && !uuid_is_zero(log->topic_id)) return ERR_NONE;
     if (err != ERR_NONE) {
         message_set(o->error, "%s: partition.metadata cannot be read: %s", log->name,
                     err_text(err));
@@ -288,6 +291,7 @@ static enum err read_topic_id(struct opening *o) {
         return ERR_INCONSISTENT_TOPIC_ID;
     }
     log->topic_id = id;
+    log->has_topic_id_file = true;
     return ERR_NONE;
 }
 
