@@ -38,6 +38,7 @@ static const struct {
     AT_TOP_WITH_TEXT(API_UPDATE_FEATURES, update_features),
     AT_TOP_WITH_TEXT(API_DESCRIBE_CLUSTER, describe_cluster),
     AT_TOP_WITH_TEXT(API_UNREGISTER_BROKER, unregister_broker),
+    AT_TOP_WITH_TEXT(API_UNREGISTER_CONTROLLER, unregister_controller),
     AT_TOP_WITH_TEXT(API_CONTROLLER_REGISTRATION, controller_registration),
 };
 

@@ -390,6 +390,12 @@ enum err rule_unregister_broker(struct decision *decision, const void *request, 
         message_set(decision->error, "Broker ID %d is not currently registered", in->broker_id);
         return ERR_BROKER_ID_NOT_REGISTERED;
     }
+    // Kafka would let it go, and leave a broker that runs but is not there.
+    if (broker->id == decision->state->node_id && !broker->fenced) {
+        message_set(decision->error, "Broker %d is running on this node: it cannot be unregistered",
+                    broker->id);
+        return ERR_INVALID_REQUEST;
+    }
     decision->bounded = true;
     decide_gone(decision, broker->id);
     struct metadata_record record = decision_record(decision, METADATA_UNREGISTER_BROKER, 0);
