@@ -160,12 +160,13 @@ static void take_topic(struct client_topic *t, const struct metadata_response_to
     t->id = m->topic_id;
     int32_t count = 0;
     for (int32_t i = 0; i < m->partitions_count; i++) {
-        count = MAX(count, m->partitions[i].partition_index + 1);
+        if (m->partitions[i].partition_index < m->partitions_count) {
+            count = MAX(count, m->partitions[i].partition_index + 1);
+        }
     }
-    if (count > m->partitions_count) count = m->partitions_count;  // a gap: not from a sane cluster
     if (recreated || count != t->partition_count) {
         struct client_partition *old = t->partitions;
-        t->partitions = memory_zalloc((size_t)count, sizeof *t->partitions);
+        t->partitions = memory_zalloc((size_t)MAX(count, 0), sizeof *t->partitions);
         for (int32_t i = 0; i < count; i++) {
             bool keep = !recreated && i < t->partition_count;
             t->partitions[i] = keep ? old[i] : (struct client_partition){-1, -1};

@@ -71,7 +71,7 @@ enum err posix_file_open(struct env *env, struct slice path, enum file_mode mode
     char *text = posix_path(path);
     if (text == NULL) return ERR_INVALID;
     int flags = (mode == FILE_READ ? O_RDONLY : O_RDWR) | O_CLOEXEC;
-    struct posix_file *opened;
+    struct posix_file *opened = NULL;
     enum err err = open_path(env, text, flags, creation[mode], false, &opened);
     if (err != ERR_NONE) {
         memory_free(text);
@@ -86,7 +86,7 @@ enum err posix_file_open(struct env *env, struct slice path, enum file_mode mode
 enum err posix_file_lock(struct env *env, struct slice path, struct file **file) {
     char *text = posix_path(path);
     if (text == NULL) return ERR_INVALID;
-    struct posix_file *opened;
+    struct posix_file *opened = NULL;
     enum err err = open_path(env, text, O_RDWR | O_CLOEXEC, O_CREAT, true, &opened);
     if (err != ERR_NONE) {
         memory_free(text);

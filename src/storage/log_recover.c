@@ -608,7 +608,7 @@ enum err log_rebuild_producers(struct log *log, int64_t end) {
     int64_t at_most = env_mutant(log->env, MUTANT_FORGET_PRODUCER_STATE) ? -1 : end;
     log->producers.snapshot_offset = -1;
     for (;;) {
-        int64_t offset;
+        int64_t offset = 0;
         enum err err = newest_snapshot(log, at_most, &offset);
         if (err == ERR_NOT_FOUND) break;
         if (err == ERR_NONE) err = load_snapshot(log, offset);
