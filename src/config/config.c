@@ -91,20 +91,43 @@ static void drop_entry(struct config *config, struct config_entry *entry) {
     *entry = config->entries[--config->entry_count];
 }
 
-// The value of the strongest source (smallest number), or the default.
-static void settle(struct config *config, enum config_key key) {
+static enum config_source strongest_source(const struct config *config, enum config_key key) {
     struct slice name = slice_cstring(config_rows[key].name);
-    for (int source = CONFIG_SOURCE_DYNAMIC_BROKER; source < CONFIG_SOURCE_DEFAULT; source++) {
-        struct config_entry *entry = config_find_entry(config, name, (enum config_source)source);
-        if (entry == NULL) continue;
-        enum err err = config_parse(key, slice_cstring(entry->text), &config->arena,
-                                    &config->values[key], NULL);
-        assert(err == ERR_NONE);  // it was checked when the entry was put
-        config->sources[key] = (uint8_t)source;
+    int source = CONFIG_SOURCE_DYNAMIC_BROKER;
+    while (source < CONFIG_SOURCE_DEFAULT &&
+           config_find_entry(config, name, (enum config_source)source) == NULL)
+        source++;
+    return (enum config_source)source;
+}
+
+// The value of the strongest source (smallest number), or the default. A dynamic config also takes
+// away what weaker sources say of its alternatives: log.retention.ms of the cluster that of
+// log.retention.hours in the file.
+static void settle_one(struct config *config, enum config_key key) {
+    enum config_key alternatives[CONFIG_ALTERNATIVES_MAX];
+    int count = config_alternatives(key, alternatives);
+    enum config_source source = strongest_source(config, key);
+    for (int i = 0; i < count; i++) {
+        enum config_source other = strongest_source(config, alternatives[i]);
+        if (other < CONFIG_SOURCE_STATIC_BROKER && other < source) source = CONFIG_SOURCE_DEFAULT;
+    }
+    config->sources[key] = (uint8_t)source;
+    if (source == CONFIG_SOURCE_DEFAULT) {
+        config->values[key] = config_default(key, &config->arena);
         return;
     }
-    config->values[key] = config_default(key, &config->arena);
-    config->sources[key] = CONFIG_SOURCE_DEFAULT;
+    struct config_entry *entry =
+        config_find_entry(config, slice_cstring(config_rows[key].name), source);
+    enum err err =
+        config_parse(key, slice_cstring(entry->text), &config->arena, &config->values[key], NULL);
+    assert(err == ERR_NONE);  // it was checked when the entry was put
+}
+
+static void settle(struct config *config, enum config_key key) {
+    enum config_key alternatives[CONFIG_ALTERNATIVES_MAX];
+    int count = config_alternatives(key, alternatives);
+    for (int i = 0; i < count; i++)
+        settle_one(config, alternatives[i]);
 }
 
 // Names that no row has but that Kafka passes on to plugins.

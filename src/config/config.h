@@ -67,6 +67,11 @@ bool config_broker_key_of(struct slice name, enum config_key *key);
 // Splits listener.name.<listener>.<base>; false when the name has no such prefix.
 bool config_listener_prefix(struct slice name, struct slice *listener, struct slice *base);
 
+// Broker keys that stand for one another, strongest first: log.retention.ms, minutes, hours. Those
+// that may give the value of `key`, itself among them; returns their number (at least 1).
+#define CONFIG_ALTERNATIVES_MAX 3
+int config_alternatives(enum config_key key, enum config_key out[CONFIG_ALTERNATIVES_MAX]);
+
 // The keys of a scope are [first, end), sorted by name.
 enum config_key config_scope_first(enum config_scope scope);
 enum config_key config_scope_end(enum config_scope scope);

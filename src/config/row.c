@@ -59,6 +59,31 @@ bool config_broker_key_of(struct slice name, enum config_key *key) {
     return config_key_of(CONFIG_SCOPE_BROKER, base, key);
 }
 
+static const enum config_key alternatives[][CONFIG_ALTERNATIVES_MAX] = {
+    {BROKER_LOG_ROLL_MS, BROKER_LOG_ROLL_HOURS, CONFIG_KEY_COUNT},
+    {BROKER_LOG_ROLL_JITTER_MS, BROKER_LOG_ROLL_JITTER_HOURS, CONFIG_KEY_COUNT},
+    {BROKER_LOG_RETENTION_MS, BROKER_LOG_RETENTION_MINUTES, BROKER_LOG_RETENTION_HOURS},
+    {BROKER_LOG_FLUSH_INTERVAL_MS, BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS, CONFIG_KEY_COUNT},
+};
+
+// log.flush.scheduler.interval.ms stands for the other one, but not the other way round.
+int config_alternatives(enum config_key key, enum config_key out[CONFIG_ALTERNATIVES_MAX]) {
+    out[0] = key;
+    for (size_t i = 0; i < COUNT_OF(alternatives); i++) {
+        int count = 0;
+        bool member = false;
+        for (int k = 0; k < CONFIG_ALTERNATIVES_MAX; k++) {
+            if (alternatives[i][k] == CONFIG_KEY_COUNT) continue;
+            member = member || alternatives[i][k] == key;
+            count++;
+        }
+        if (!member || key == BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS) continue;
+        memcpy(out, alternatives[i], sizeof alternatives[i]);
+        return count;
+    }
+    return 1;
+}
+
 #define NAME_MAX_LENGTH 128
 
 // Edit distance (insert, delete, replace: 1 each), or `limit` when it is not below.

@@ -315,24 +315,20 @@ static const enum config_key pool_keys[] = {BROKER_NUM_IO_THREADS,
                                             BROKER_NUM_NETWORK_THREADS,
                                             BROKER_LOG_CLEANER_THREADS};
 
-// Kafka grows and shrinks its thread pools by at most a factor of two at a time.
+// Kafka grows and shrinks its thread pools by at most a factor of two at a time. (The odd sentence
+// is the one that its clients see.)
 static enum err check_pools(const struct config *before, const struct config *after,
                             struct message *error) {
     for (size_t i = 0; i < COUNT_OF(pool_keys); i++) {
         int32_t old = config_int(before, pool_keys[i]), new = config_int(after, pool_keys[i]);
-        const char *name = config_row_of(pool_keys[i])->name;
-        if (new < old / 2)
-            message_set(error,
-                        "Dynamic thread count update validation failed for %s=%d, value should be "
-                        "at least half the current value %d",
-                        name, (int)new, (int)old);
-        else if (new > old * 2LL)
-            message_set(error,
-                        "Dynamic thread count update validation failed for %s=%d, value should not "
-                        "be greater than double the current value %d",
-                        name, (int)new, (int)old);
-        else
-            continue;
+        bool shrinks = new<old / 2, grows = new> old * 2LL;
+        if (!shrinks && !grows) continue;
+        message_set(error,
+                    "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread "
+                    "count update validation failed for %s=%d, value should %s the current value "
+                    "%d for configuration Invalid dynamic configuration",
+                    config_row_of(pool_keys[i])->name, (int)new,
+                    shrinks ? "be at least half" : "not be greater than double", (int)old);
         return ERR_INVALID_REQUEST;
     }
     return ERR_NONE;

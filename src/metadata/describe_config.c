@@ -7,35 +7,20 @@
 
 #define SYNONYMS_MAX 24
 
-// Broker keys that stand for one another, strongest first.
-static const enum config_key alternatives[][3] = {
-    {BROKER_LOG_ROLL_MS, BROKER_LOG_ROLL_HOURS, CONFIG_KEY_COUNT},
-    {BROKER_LOG_ROLL_JITTER_MS, BROKER_LOG_ROLL_JITTER_HOURS, CONFIG_KEY_COUNT},
-    {BROKER_LOG_RETENTION_MS, BROKER_LOG_RETENTION_MINUTES, BROKER_LOG_RETENTION_HOURS},
-    {BROKER_LOG_FLUSH_INTERVAL_MS, BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS, CONFIG_KEY_COUNT},
-};
-
 struct names {
-    struct slice items[3];
+    struct slice items[CONFIG_ALTERNATIVES_MAX];
     int count;
 };
 
-// The names that may give a broker config's value. log.flush.scheduler.interval.ms stands for the
-// other one, but not the other way round.
+// The names that may give a broker config's value; of a listener's own config also the one without
+// prefix.
 static struct names names_of(struct slice name) {
     struct names names = {.items = {name}, .count = 1};
-    enum config_key key;
+    enum config_key key, keys[CONFIG_ALTERNATIVES_MAX];
     if (config_key_of(CONFIG_SCOPE_BROKER, name, &key)) {
-        for (size_t i = 0; i < COUNT_OF(alternatives); i++) {
-            bool member = alternatives[i][0] == key;
-            for (int k = 1; k < 3; k++)
-                member = member || (alternatives[i][k] == key &&
-                                    key != BROKER_LOG_FLUSH_SCHEDULER_INTERVAL_MS);
-            if (!member) continue;
-            names.count = 0;
-            for (int k = 0; k < 3 && alternatives[i][k] != CONFIG_KEY_COUNT; k++)
-                names.items[names.count++] = slice_cstring(config_row_of(alternatives[i][k])->name);
-        }
+        names.count = config_alternatives(key, keys);
+        for (int i = 0; i < names.count; i++)
+            names.items[i] = slice_cstring(config_row_of(keys[i])->name);
     } else if (config_broker_key_of(name, &key)) {
         names.items[names.count++] = slice_cstring(config_row_of(key)->name);
     }
@@ -150,6 +135,7 @@ struct effective_entries effective_new_topic(const struct image *image, const st
     int32_t used = 0;
     for (int key = CONFIG_TOPIC_FIRST; key < (int)CONFIG_TOPIC_END; key++) {
         struct effective_entry entry = entry_of((enum config_key)key);
+        bool set = false;
         // Unlike in DescribeConfigs, the source is that of the broker config that gave the value.
         entry.value =
             effective_from_broker(image, config, (enum config_key)key, arena, &entry.source).text;
@@ -157,8 +143,9 @@ struct effective_entries effective_new_topic(const struct image *image, const st
             if (!slice_equal(configs[i].name, entry.name)) continue;
             entry.value = configs[i].value;
             entry.source = CONFIG_SOURCE_TOPIC;
+            set = true;
         }
-        items[used++] = entry;
+        if (set || !config_row_of((enum config_key)key)->internal) items[used++] = entry;
     }
     return (struct effective_entries){items, used};
 }

@@ -108,6 +108,12 @@ static void test_layers(void **state) {
     assert_int_equal(config_set(copy, name, SLICE_NULL, cluster, &error), 0);
     assert_int_equal(config_int(copy, BROKER_MESSAGE_MAX_BYTES), 1048588);
     assert_int_equal(config_int(config, BROKER_MESSAGE_MAX_BYTES), 1048588);
+    struct slice retention = SLICE_LITERAL("log.retention.ms");
+    assert_int_equal(config_set(copy, retention, SLICE_LITERAL("3"), cluster, &error), 0);
+    assert_int_equal(config_log_retention_ms(copy), 3);
+    assert_int_equal(config_int(copy, BROKER_LOG_RETENTION_HOURS), 168);
+    assert_int_equal(config_set(copy, retention, SLICE_NULL, cluster, &error), 0);
+    assert_int_equal(config_int(copy, BROKER_LOG_RETENTION_HOURS), 5);
     struct slice text;
     assert_true(config_text(copy, SLICE_LITERAL("log.retention.hours"), CONFIG_SOURCE_STATIC_BROKER,
                             &text));
