@@ -95,17 +95,12 @@ static void replicas_init(struct broker *broker) {
 
 // ---- The metadata log and the controller ----
 
-static enum err static_voters(struct broker *broker, struct raft_voters *voters,
-                              struct message *error) {
-    *voters = (struct raft_voters){0};
-    const struct config *config = broker->options.config;
-    if (config_voter_count(config) == 0) return ERR_NONE;
+static struct raft_voters static_voters(struct broker *broker) {
     struct slice listener = SLICE_NULL;
     for (int32_t i = broker->listener_count - 1; i >= 0; i--) {
         if (broker->listeners[i].is_controller) listener = broker->listeners[i].name;
     }
-    return raft_voters_parse_static(config_string(config, BROKER_CONTROLLER_QUORUM_VOTERS),
-                                    listener, &broker->arena, voters, error);
+    return raft_voters_of_config(broker->options.config, listener, &broker->arena);
 }
 
 static enum err controller_init(struct broker *broker, struct message *error) {
@@ -131,8 +126,8 @@ static enum err controller_init(struct broker *broker, struct message *error) {
         .retention_bytes = config_long(config, BROKER_METADATA_MAX_RETENTION_BYTES),
         .retention_ms = config_long(config, BROKER_METADATA_MAX_RETENTION_MS),
     };
-    enum err e = static_voters(broker, &options.static_voters, error);
-    if (e == ERR_NONE) e = raft_open(broker->env, &options, &broker->raft, error);
+    options.static_voters = static_voters(broker);
+    enum err e = raft_open(broker->env, &options, &broker->raft, error);
     if (e != ERR_NONE) return e;
     broker->host.publish = broker_publish;
     broker->host.active = broker_active;

@@ -113,68 +113,20 @@ static bool split_host(struct slice text, struct slice *host, struct slice *rest
     return slice_split(text, ':', host, rest);
 }
 
-static enum err parse_static_entry(struct slice entry, struct slice listener, struct arena *arena,
-                                   struct voter_list *list, struct message *error) {
-    static const char form[] =
-        "for the configuration controller.quorum.voters. Each entry should be in the form "
-        "`{id}@{host}:{port}`.";
-    struct slice id_text, address, host, port_text;
-    int64_t id, port;
-    if (!slice_split(entry, '@', &id_text, &address)) {
-        message_set(error,
-                    "Invalid configuration value for controller.quorum.voters. Each entry should "
-                    "be in the form `{id}@{host}:{port}`.");
-        return ERR_INVALID;
-    }
-    if (!slice_parse_int64(slice_trim(id_text), &id) || id < 0 || id > INT32_MAX) {
-        message_set(error, "Failed to parse voter ID as integer from %.*s", SLICE_PRINT(id_text));
-        return ERR_INVALID;
-    }
-    if (!split_host(address, &host, &port_text) || host.size == 0) {
-        message_set(error, "Failed to parse host name from entry %.*s %s", SLICE_PRINT(entry),
-                    form);
-        return ERR_INVALID;
-    }
-    if (!slice_parse_int64(port_text, &port) || port < 0 || port > UINT16_MAX) {
-        message_set(error, "Failed to parse host port from entry %.*s %s", SLICE_PRINT(entry),
-                    form);
-        return ERR_INVALID;
-    }
-    if (slice_equal_cstring(host, "0.0.0.0")) {
-        message_set(error, "Host string (0.0.0.0) is not routeable");
-        return ERR_INVALID;
-    }
-    if (!insert_voter(list, make_voter((int32_t)id, listener, host, port, UUID_ZERO, arena))) {
-        message_set(error, "controller.quorum.voters names node %lld twice", (long long)id);
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
-}
-
-static enum err parse_list(struct slice text, struct slice listener, struct arena *arena,
-                           enum err (*parse)(struct slice, struct slice, struct arena *,
-                                             struct voter_list *, struct message *),
-                           struct raft_voters *voters, struct message *error) {
-    size_t capacity = count_entries(text);
-    if (capacity > VOTERS_MAX) {
-        message_set(error, "more than %d voters", VOTERS_MAX);
-        return ERR_LIMIT;
-    }
+struct raft_voters raft_voters_of_config(const struct config *config, struct slice listener,
+                                         struct arena *arena) {
+    size_t capacity = (size_t)config_voter_count(config);
     struct voter_list list = {arena_zalloc(arena, capacity, sizeof(struct raft_voter)), 0};
-    struct slice rest = slice_trim(text), entry;
-    if (slice_is_null(rest)) rest = SLICE_EMPTY;
-    while (next_entry(&rest, &entry)) {
-        if (entry.size == 0) continue;
-        enum err err = parse(entry, listener, arena, &list, error);
-        if (err != ERR_NONE) return err;
+    for (int32_t i = 0; i < config_voter_count(config); i++) {
+        const struct config_voter *voter = config_voter_at(config, i);
+        struct raft_voter made =
+            make_voter(voter->id, listener, voter->host, voter->port, UUID_ZERO, arena);
+        // Of an id that is named twice the last entry counts, as in Kafka's map.
+        if (insert_voter(&list, made)) continue;
+        for (int32_t k = 0; k < list.count; k++)
+            if (list.voters[k].id == made.id) list.voters[k] = made;
     }
-    *voters = (struct raft_voters){list.voters, list.count};
-    return ERR_NONE;
-}
-
-enum err raft_voters_parse_static(struct slice text, struct slice listener, struct arena *arena,
-                                  struct raft_voters *voters, struct message *error) {
-    return parse_list(text, listener, arena, parse_static_entry, voters, error);
+    return (struct raft_voters){list.voters, list.count};
 }
 
 static enum err refuse(struct message *error, const char *sentence) {
@@ -218,7 +170,19 @@ static enum err parse_initial_entry(struct slice entry, struct slice listener, s
 
 enum err raft_voters_parse_initial(struct slice text, struct slice listener, struct arena *arena,
                                    struct raft_voters *voters, struct message *error) {
-    enum err err = parse_list(text, listener, arena, parse_initial_entry, voters, error);
-    if (err == ERR_NONE && voters->count == 0) return refuse(error, "No voters given.");
-    return err;
+    size_t capacity = count_entries(text);
+    if (capacity > VOTERS_MAX) {
+        message_set(error, "more than %d voters", VOTERS_MAX);
+        return ERR_LIMIT;
+    }
+    struct voter_list list = {arena_zalloc(arena, capacity, sizeof(struct raft_voter)), 0};
+    struct slice rest = slice_trim(text), entry;
+    while (next_entry(&rest, &entry)) {
+        if (entry.size == 0) continue;
+        enum err err = parse_initial_entry(entry, listener, arena, &list, error);
+        if (err != ERR_NONE) return err;
+    }
+    if (list.count == 0) return refuse(error, "No voters given.");
+    *voters = (struct raft_voters){list.voters, list.count};
+    return ERR_NONE;
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/message.h"
 #include "base/uuid.h"
+#include "config/config.h"
 #include "gen/err.h"
 
 struct raft_endpoint {
@@ -37,11 +38,10 @@ struct raft_voters raft_voters_copy(const struct raft_voters *voters, struct are
 
 bool raft_voters_equal(const struct raft_voters *a, const struct raft_voters *b);
 
-// controller.quorum.voters: "1@host:9093,2@[::1]:9093". `listener` names the endpoint (the first
-// controller listener).
-MUST_CHECK enum err raft_voters_parse_static(struct slice text, struct slice listener,
-                                             struct arena *arena, struct raft_voters *voters,
-                                             struct message *error);
+// controller.quorum.voters, without directory ids. `listener` names the endpoint: the first
+// controller listener.
+struct raft_voters raft_voters_of_config(const struct config *config, struct slice listener,
+                                         struct arena *arena);
 
 // --initial-controllers of kafka-storage, id@host:port:directory-id:
 // "1@host:9093:AAAAAAAAAAAAAAAAAAAAAA,…".

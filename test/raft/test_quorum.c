@@ -149,22 +149,19 @@ static void test_voters_text(void **state) {
     struct raft_voters voters;
     struct message error;
     struct slice listener = SLICE_LITERAL("CONTROLLER");
-    assert_int_equal(raft_voters_parse_static(SLICE_LITERAL("2@b:9094, 1@[::1]:9093"), listener,
-                                              &arena, &voters, &error),
-                     ERR_NONE);
+    struct config *config = config_new();
+    config_add_standalone_defaults(config);
+    assert_int_equal(
+        config_add_override(config, SLICE_LITERAL("controller.quorum.voters=2@b:9094,1@[::1]:9093"),
+                            &error),
+        ERR_NONE);
+    assert_int_equal(config_finish(config, &error), ERR_NONE);
+    voters = raft_voters_of_config(config, listener, &arena);
     assert_int_equal(voters.count, 2);
     assert_int_equal(voters.voters[0].id, 1);
     assert_true(slice_equal_cstring(voters.voters[0].endpoints[0].host, "::1"));
     assert_int_equal(voters.voters[1].endpoints[0].port, 9094);
-    assert_int_equal(raft_voters_parse_static(SLICE_EMPTY, listener, &arena, &voters, &error),
-                     ERR_NONE);
-    assert_int_equal(voters.count, 0);
-    const char *bad_static[] = {"1",    "a@b:1",     "-1@b:1",      "1@b",         "1@b:",
-                                "1@:5", "1@b:70000", "1@0.0.0.0:5", "1@a:5,1@b:6", "1@[::1:5"};
-    for (size_t i = 0; i < COUNT_OF(bad_static); i++)
-        assert_int_equal(raft_voters_parse_static(slice_cstring(bad_static[i]), listener, &arena,
-                                                  &voters, &error),
-                         ERR_INVALID);
+    config_free(config);
 
     assert_int_equal(
         raft_voters_parse_initial(
