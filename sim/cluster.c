@@ -6,9 +6,12 @@
 #include "raft/format.h"
 #include "sim/internal.h"
 
-#define RESTART_MIN (5 * NS_PER_MS)
-#define RESTART_MAX (800 * NS_PER_MS)
-#define START_AGAIN (300 * NS_PER_MS)
+// What clients had received before a power cut they work off meanwhile; the promises in it were
+// made before the cut, and are judged with it.
+#define POWER_CUT_ECHO (3 * NS_PER_MS)
+#define RESTART_MIN    (5 * NS_PER_MS)
+#define RESTART_MAX    (800 * NS_PER_MS)
+#define START_AGAIN    (300 * NS_PER_MS)
 
 void cluster_init(struct cluster *cluster, struct sim *sim, struct ledger *ledger,
                   uint32_t reactors, bool page_cache) {
@@ -34,7 +37,6 @@ static struct config *make_config(const struct cluster *cluster) {
         "share.coordinator.state.topic.replication.factor=1",
         "share.coordinator.state.topic.min.isr=1",
         "log.roll.ms=1500",
-        "num.partitions=5",
     };
     struct config *config = config_new();
     struct message error;
@@ -169,9 +171,14 @@ void cluster_kill(struct cluster *cluster) {
     process_gone(cluster);
 }
 
+static void release_promises(void *context) {
+    struct cluster *cluster = context;
+    ledger_power_cut(cluster->ledger);
+}
+
 void cluster_power_cut(struct cluster *cluster) {
     sim_node_power_cut(cluster->node);
-    ledger_power_cut(cluster->ledger);
+    sim_at(cluster->sim, POWER_CUT_ECHO, release_promises, cluster);
     process_gone(cluster);
 }
 
@@ -186,7 +193,7 @@ static void crashed_by_kill(void *context) {
 }
 static void crashed_by_power(void *context) {
     struct cluster *cluster = context;
-    ledger_power_cut(cluster->ledger);
+    sim_at(cluster->sim, POWER_CUT_ECHO, release_promises, cluster);
     process_gone(cluster);
 }
 

@@ -4,7 +4,8 @@
 // A connection is a link with two ends. What one end sends travels as segments, each with a latency
 // of its own, never overtaking. While the way is cut, segments are parked and go on when it heals.
 // A window bounds what is under way and unread, so senders meet full sockets. A process that is
-// killed resets its peers; a machine that lost its power says nothing, and resets who writes to it
+// killed resets its peers; a machine that lost its power says nothing (what it had sent and was
+// still on its way is lost, since it cannot send it again), and resets who writes to it
 // once it is back.
 #include "sim/internal.h"
 
@@ -38,6 +39,7 @@ struct sim_link {
     size_t under_way[2];        // bytes that side i sent and the other has not read
     size_t window;
     struct sim_segments parked[2];
+    bool is_dark[2];  // side i lost its power: what it had sent and was not received is gone
 };
 
 struct sim_listener {
@@ -204,8 +206,10 @@ static void segment_arrives(struct sim_event *event) {
     struct sim_segment *segment = event->memory;
     int from = (int)(uintptr_t)event->more;
     event->memory = NULL;
-    if (link->sim->cut[link->nodes[from]->index][link->nodes[1 - from]->index] ||
-        link->parked[from].first != NULL) {
+    if (link->is_dark[from]) {
+        free(segment);
+    } else if (link->sim->cut[link->nodes[from]->index][link->nodes[1 - from]->index] ||
+               link->parked[from].first != NULL) {
         segments_append(&link->parked[from], segment);
     } else {
         segment_deliver(link, from, segment);
@@ -520,7 +524,12 @@ void sim_network_reset(struct sim_node *node) {
 void sim_network_node_died(struct sim_node *node, bool power_cut) {
     while (!list_is_empty(&node->connections)) {
         struct sim_tcp *own = container_of(node->connections.next, struct sim_tcp, of_node);
-        if (!power_cut) send_reset(own->link, 1 - own->side);
+        if (power_cut) {
+            own->link->is_dark[own->side] = true;
+            segments_free(&own->link->parked[own->side]);
+        } else {
+            send_reset(own->link, 1 - own->side);
+        }
         tcp_discard(own);
     }
     while (!list_is_empty(&node->listeners)) {

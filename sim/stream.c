@@ -43,8 +43,9 @@ static void stream_sent(struct producer_record *record, enum err result) {
                result != ERR_REQUEST_TIMED_OUT && result != ERR_CANCELLED) {
         // Timeouts leave open what became of a record; other errors of a library that retries are
         // findings.
-        ledger_violate(s->clients->ledger, "stream %d: record %llu ends with %s", s->number,
-                       (unsigned long long)own->id, err_name(result));
+        ledger_violate(s->clients->ledger, "stream %d: record %llu ends with %s: %s", s->number,
+                       (unsigned long long)own->id, err_name(result),
+                       record->error == NULL ? "" : record->error->text);
     }
     memory_free(own);
 }

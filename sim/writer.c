@@ -33,6 +33,7 @@ struct writer {
     struct slice bytes;  // of the batch under way; null: none
     uint64_t ids[RECORDS_MAX];
     int32_t count;
+    struct message refusal;
     bool was_acked;  // it is sent again
 };
 
@@ -164,6 +165,7 @@ static void batch_refused(struct writer *w, enum err err) {
 static void produced(struct peer_request *request, enum err result) {
     struct writer *w = container_of(request, struct writer, request);
     int64_t base_offset = -1;
+    message_init(&w->refusal);
     if (result == ERR_NONE) {
         const struct produce_response *response = request->response;
         if (response->responses_count != 1 ||
@@ -175,6 +177,7 @@ static void produced(struct peer_request *request, enum err result) {
                 &response->responses[0].partition_responses[0];
             result = err_of_wire(p->error_code);
             base_offset = p->base_offset;
+            message_set(&w->refusal, "%.*s", SLICE_PRINT(p->error_message));
         }
     } else if (result != ERR_UNSUPPORTED_VERSION && result != ERR_CORRUPT) {
         result = ERR_NETWORK_EXCEPTION;
