@@ -486,7 +486,7 @@ enum err log_measure_segment(struct log *log, struct segment *segment, int64_t *
     (void)log;
     *end_offset = segment->base_offset;
     enum err err = segment_open_files(segment, true);
-    uint32_t from;
+    uint32_t from = 0;
     if (err == ERR_NONE) err = check_last_entry(segment, &from);
     segment->max_timestamp = TIMESTAMP_UNKNOWN;
     if (err == ERR_NONE) err = segment_load_max_timestamp(segment);
