@@ -29,6 +29,7 @@ struct broker_reactor {
     struct env_message message;
     struct env_message open;      // net_open, once
     struct env_message stopping;  // one step of a stop at a time
+    int64_t next_epoch;           // of the broker, comes with the image
     struct config *next_config;   // comes with the image that is being applied; NULL: unchanged
 };
 
