@@ -1,5 +1,5 @@
-// The rule of validation (design §4). Always: header, bounds, CRC, size, the header's timestamps.
-// The records inside only where the result depends on them:
+// The rule of validation (design §4). Always: header, bounds, CRC, size, the header's timestamps,
+// the lengths of uncompressed records. The records inside only where the result depends on them:
 //
 // - the topic is compacted (each record needs a key),
 // - taccola.record.validation=full,
@@ -137,7 +137,7 @@ static void check_record(struct validation *v, const struct record *record, int3
         add_error(
             v, index,
             arena_format(arena,
-                         "Compacted topic cannot accept message without key in topic partition %s.",
+                         "Compacted topic cannot accept message without key in topic partition %s",
                          v->name));
         return;
     }
@@ -205,6 +205,25 @@ static enum err read_error(struct validation *v, enum err err) {
                           "read",
                           v->name);
     }
+}
+
+// Records stand one behind the other, each with its length in front: as many as the header says,
+// and nothing else.
+static enum err check_lengths(struct validation *v) {
+    const struct batch *b = &v->out->header;
+    struct reader in = reader_of(slice_sub(slice_of(v->out->bytes, v->out->size), BATCH_HEADER_SIZE,
+                                           b->size - BATCH_HEADER_SIZE));
+    for (int32_t i = 0; i < b->record_count; i++) {
+        int32_t size = reader_varint(&in);
+        if (in.failed || size < 0 || (size_t)size > reader_left(&in)) {
+            return reject(v, ERR_INVALID_RECORD,
+                          "Incorrect declared batch size, premature EOF reached");
+        }
+        in.next += size;
+    }
+    if (reader_left(&in) == 0) return ERR_NONE;
+    return reject(v, ERR_INVALID_RECORD,
+                  "Incorrect declared batch size, records still remaining in file");
 }
 
 static enum err walk_records(struct validation *v) {
@@ -278,6 +297,10 @@ static bool header_timestamps_are_bad(const struct validation *v) {
 static enum err check_records(struct validation *v) {
     const struct log_config *config = v->config;
     struct batch *b = &v->out->header;
+    if (batch_compression(b) == COMPRESSION_NONE) {
+        enum err err = check_lengths(v);
+        if (err != ERR_NONE) return err;
+    }
     bool packs_again =
         !config->compression_is_producer && config->compression != batch_compression(b);
     if (packs_again) return pack_again(v, config->compression);
