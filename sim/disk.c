@@ -363,10 +363,29 @@ enum err sim_file_sync(struct file *file) {
     disk->sim->counts.syncs++;
     if (sim_disk_faults(disk, SIM_FAULT_SYNC)) {
         inode->dirty.size = 0;
+        inode->sync_failed = true;
         return ERR_IO;
     }
     inode_sync(inode);
     return ERR_NONE;
+}
+
+// What is clean but differs is what a failed sync gave up. The size is the inode's, which was not
+// written either.
+void sim_file_drop_cache(struct file *file) {
+    struct sim_disk *disk = sim_disk_of(file->env);
+    struct sim_inode *inode = file_of(file)->inode;
+    if (!inode->sync_failed) return;
+    inode->sync_failed = false;
+    for (size_t sector = 0; sector * SIM_SECTOR < inode->live.size; sector++) {
+        bool is_dirty = sector < inode->dirty.size && inode->dirty.data[sector];
+        size_t from = sector * SIM_SECTOR, size = MIN(SIM_SECTOR, inode->live.size - from);
+        if (is_dirty) continue;
+        size_t there = from < inode->durable.size ? MIN(size, inode->durable.size - from) : 0;
+        if (there > 0) memcpy(inode->live.data + from, inode->durable.data + from, there);
+        memset(inode->live.data + from + there, 0, size - there);
+    }
+    sim_mix(disk->sim, inode->live.size);
 }
 
 bool sim_file_is_resident(struct file *file, uint64_t position, size_t size) {

@@ -49,6 +49,7 @@ struct sim_inode {
     uint32_t live_names;
     uint32_t open_count;
     bool is_locked;
+    bool sync_failed;  // live bytes may be neither dirty nor durable
     // A directory.
     struct sim_table live_names_in;
     struct sim_table durable_names_in;

@@ -138,6 +138,7 @@ enum err sim_file_write(struct file *file, uint64_t position, const struct slice
 enum err sim_file_truncate(struct file *file, uint64_t size);
 enum err sim_file_allocate(struct file *file, uint64_t size);
 enum err sim_file_sync(struct file *file);
+void sim_file_drop_cache(struct file *file);
 bool sim_file_is_resident(struct file *file, uint64_t position, size_t size);
 enum err sim_stat(struct env *env, struct slice path, struct env_stat *stat);
 enum err sim_make_directory(struct env *env, struct slice path);

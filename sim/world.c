@@ -526,6 +526,7 @@ const struct world sim_world = {
     .file_truncate = sim_file_truncate,
     .file_allocate = sim_file_allocate,
     .file_sync = sim_file_sync,
+    .file_drop_cache = sim_file_drop_cache,
     .file_is_resident = sim_file_is_resident,
     .stat = sim_stat,
     .make_directory = sim_make_directory,

@@ -161,6 +161,10 @@ MUST_CHECK enum err file_allocate(struct file *file, uint64_t size);
 // fdatasync. Jobs and start-up only. After a failure nothing of this file may be trusted, and every
 // later sync of it fails too.
 MUST_CHECK enum err file_sync(struct file *file);
+// Forgets what the kernel holds of the file and knows to be written back, so that the next reads
+// come from the disk. For recovery after a crash: a sync that failed in an earlier process leaves
+// bytes in memory which the disk never got. Dirty bytes stay.
+void file_drop_cache(struct file *file);
 // True when a read of the range would not touch the disk (RWF_NOWAIT); a hint.
 bool file_is_resident(struct file *file, uint64_t position, size_t size);
 

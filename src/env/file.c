@@ -188,6 +188,9 @@ enum err file_sync(struct file *file) {
     if (err != ERR_NONE) atomic_store(&file->sync_error, err);
     return err;
 }
+void file_drop_cache(struct file *file) {
+    file->env->world->file_drop_cache(file);
+}
 bool file_is_resident(struct file *file, uint64_t position, size_t size) {
     return file->env->world->file_is_resident(file, position, size);
 }

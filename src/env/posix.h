@@ -162,6 +162,7 @@ enum err posix_file_write(struct file *file, uint64_t position, const struct sli
 enum err posix_file_truncate(struct file *file, uint64_t size);
 enum err posix_file_allocate(struct file *file, uint64_t size);
 enum err posix_file_sync(struct file *file);
+void posix_file_drop_cache(struct file *file);
 bool posix_file_is_resident(struct file *file, uint64_t position, size_t size);
 
 // posix_directory.c

@@ -237,6 +237,14 @@ enum err posix_file_sync(struct file *file) {
     return err;
 }
 
+void posix_file_drop_cache(struct file *file) {
+    struct posix_file *own = posix_file_of(file);
+    int descriptor;
+    if (posix_file_acquire(own, &descriptor) != ERR_NONE) return;
+    posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    posix_file_release(own);
+}
+
 // One byte of every 64 KiB and the last one: read-ahead brings pages in larger pieces than that.
 bool posix_file_is_resident(struct file *file, uint64_t position, size_t size) {
     struct posix_file *own = posix_file_of(file);

@@ -355,6 +355,7 @@ const struct world posix_world = {
     .file_truncate = posix_file_truncate,
     .file_allocate = posix_file_allocate,
     .file_sync = posix_file_sync,
+    .file_drop_cache = posix_file_drop_cache,
     .file_is_resident = posix_file_is_resident,
     .stat = posix_stat,
     .make_directory = posix_make_directory,

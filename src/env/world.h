@@ -35,6 +35,7 @@ struct world {
     enum err (*file_truncate)(struct file *file, uint64_t size);
     enum err (*file_allocate)(struct file *file, uint64_t size);
     enum err (*file_sync)(struct file *file);
+    void (*file_drop_cache)(struct file *file);
     bool (*file_is_resident)(struct file *file, uint64_t position, size_t size);
 
     enum err (*stat)(struct env *env, struct slice path, struct env_stat *stat);

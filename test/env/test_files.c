@@ -75,6 +75,9 @@ static void writes_go_out_at_the_end_of_the_pass_in_order(void **state) {
                         "9",
                         10);
     assert_true(file_is_resident(one, 0, 10));
+    file_drop_cache(one);  // takes nothing away
+    assert_int_equal(file_read(one, 0, bytes, sizeof bytes, &got), ERR_NONE);
+    assert_memory_equal(bytes, "aBC", 3);
     file_close(one);
     file_close(two);
     assert_contents(&f, "two", "x");

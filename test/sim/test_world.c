@@ -166,6 +166,15 @@ static void a_failed_sync_stays_failed(void **state) {
     assert_int_equal(file_sync(file), ERR_IO);
     assert_true(has(n, "data", "gone"));
     assert_int_equal(sim_counts(sim).faults, 1);
+    // What the disk really has shows when the cache is dropped; new writes are dirty and stay.
+    put(file, 600, "dirty");
+    file_drop_cache(file);
+    char bytes[605];
+    size_t got;
+    assert_int_equal(file_read(file, 0, bytes, sizeof bytes, &got), ERR_NONE);
+    assert_int_equal(got, 605);
+    assert_int_equal(bytes[0], 0);
+    assert_memory_equal(bytes + 600, "dirty", 5);
     // Even if every dirty sector survived: these are not dirty any more.
     sim_node_power_cut(n);
     assert_false(has(n, "data", "gone"));
