@@ -62,7 +62,16 @@ class Kit:
         if r['error_code']:
             raise Failed('create %s: %s %s' % (name, wire.err(r['error_code']), r['error_message']))
         self.ids[name] = r['topic_id']
+        if not self.ours:
+            self._until_led(name, len(assignments or []) or partitions)
         return name
+
+    def _until_led(self, name, partitions):
+        """Apache Kafka answers before its broker has made the partitions; ours does not."""
+        body = {'replica_id': -1, 'isolation_level': 0, 'topics': [{'name': name, 'partitions': [
+            {'partition_index': i, 'timestamp': -1} for i in range(partitions)]}]}
+        self.wait(lambda: not any(p['error_code'] for p in self.call('list_offsets', 2, body)[
+            'topics'][0]['partitions']), name + ' has no leader')
 
     def metadata(self, names, version=12, auto=False):
         topics = None if names is None else [{'name': n} for n in names]
@@ -169,8 +178,11 @@ class Kit:
         return r['topics'][0]['partitions'][0]
 
     def producer_id(self):
-        r = self.call('init_producer_id', 4, {'transactional_id': None,
-                                              'transaction_timeout_ms': 60000})
+        body = {'transactional_id': None, 'transaction_timeout_ms': 60000}
+        r = self.call('init_producer_id', 4, body)
+        while r['error_code'] == 14 and not self.ours:  # still fetching its first block
+            time.sleep(0.05)
+            r = self.call('init_producer_id', 4, body)
         error_is(r['error_code'], 'NONE')
         return r['producer_id'], r['producer_epoch']
 
