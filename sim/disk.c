@@ -28,6 +28,7 @@ static void bytes_resize(struct sim_bytes *bytes, size_t size) {
 }
 
 static void mark_dirty(struct sim_inode *inode, uint64_t from, uint64_t to) {
+    if (from >= to) return;
     size_t first = (size_t)(from / SIM_SECTOR), end = (size_t)((to + SIM_SECTOR - 1) / SIM_SECTOR);
     if (end > inode->dirty.size) bytes_resize(&inode->dirty, end);
     for (size_t i = first; i < end; i++)
@@ -37,7 +38,11 @@ static void mark_dirty(struct sim_inode *inode, uint64_t from, uint64_t to) {
 static void inode_truncate(struct sim_inode *inode, uint64_t size) {
     uint64_t before = inode->live.size;
     bytes_resize(&inode->live, (size_t)size);
-    mark_dirty(inode, MIN(before, size), MAX(before, size));
+    if (size < before) {
+        mark_dirty(inode, size, before);
+    } else {  // the sector that held the end is as it was
+        mark_dirty(inode, (before + SIM_SECTOR - 1) / SIM_SECTOR * SIM_SECTOR, size);
+    }
 }
 
 // ---- Inodes ----
