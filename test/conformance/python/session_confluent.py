@@ -43,7 +43,7 @@ def produce(n, partition, **conf):
 
 
 def read(n, partition, offset):
-    c = Consumer({'bootstrap.servers': BOOT, 'group.id': 'not-used'})
+    c = Consumer({'bootstrap.servers': BOOT, 'group.id': 'not-used', 'enable.auto.commit': False})
     c.assign([TopicPartition(TOPIC, partition, offset)])
     out = []
     end = time.time() + 15
@@ -77,7 +77,7 @@ for name, conf in (('defaults', {}), ('idempotent', {'enable.idempotence': True}
 
 @check('offsets')
 def _():
-    c = Consumer({'bootstrap.servers': BOOT, 'group.id': 'not-used'})
+    c = Consumer({'bootstrap.servers': BOOT, 'group.id': 'not-used', 'enable.auto.commit': False})
     low, high = c.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=10)
     assert (low, high) == (0, 2100), (low, high)
     assert c.offsets_for_times([TopicPartition(TOPIC, 0, 1)], timeout=10)[0].offset == 0
