@@ -74,7 +74,7 @@ enum err log_create(struct log *log) {
         enum err err = write_partition_metadata(log);
         if (err != ERR_NONE) return err;
         log->has_topic_id_file = true;
-        log->names_changed = true;
+        log->names_changed = log->parent_changed = true;
     }
     return log->segment_count > 0 ? ERR_NONE : add_active(log);
 }
@@ -258,6 +258,19 @@ static void duplicate_run(struct env_task *task) {
 
 // ---- Checked ----
 
+// A producer that came from a snapshot may retry what only the log still knows.
+static const struct producer_batch *find_duplicate(struct log *log, const struct batch *header) {
+    const struct producer_batch *known = producer_find_duplicate(&log->producers, header);
+    struct producer *producer = producer_table_find(&log->producers, header->producer_id);
+    if (known != NULL || producer == NULL || !producer->state.is_restored) return known;
+    struct message ignored;
+    enum err err = producer_check(&log->producers, header, log->assigned, log->name, &ignored);
+    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER || header->producer_epoch != producer->state.epoch)
+        return NULL;
+    return log_recall_batches(log, producer) ? producer_find_duplicate(&log->producers, header)
+                                             : NULL;
+}
+
 static enum err check_producer(struct log *log, const struct validated_batch *batch,
                                struct log_append_op *op) {
     const struct batch *header = &batch->header;
@@ -273,7 +286,7 @@ static enum err check_producer(struct log *log, const struct validated_batch *ba
         err = producer_check_marker(&log->producers, header, marker.coordinator_epoch, log->name,
                                     &error);
     } else if (op->origin == APPEND_CLIENT && !env_mutant(log->env, MUTANT_FORGET_DUPLICATE)) {
-        const struct producer_batch *known = producer_find_duplicate(&log->producers, header);
+        const struct producer_batch *known = find_duplicate(log, header);
         if (known != NULL) {
             op->is_duplicate = true;
             op->last_offset = known->last_offset;

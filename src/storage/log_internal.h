@@ -144,6 +144,9 @@ void log_queue_finish(struct log *log, struct segment *segment, int64_t end_offs
 void log_finish_free(struct log_finish *finish);
 // Forgets what was queued with an end behind `offset`: the roll is taken back.
 void log_cancel_finish(struct log *log, int64_t offset);
+// Makes the names in the directory durable; with `is_new` partition.metadata and the directory's
+// own name too. Blocking.
+MUST_CHECK enum err log_sync_names(struct log *log, bool is_new);
 // Writes leader-epoch-checkpoint. Blocking.
 MUST_CHECK enum err log_write_epochs(struct log *log);
 
@@ -161,10 +164,15 @@ void log_delete_timer_fire(struct env_timer *timer);
 // Blocking.
 MUST_CHECK enum err log_measure_segment(struct log *log, struct segment *segment,
                                         int64_t *end_offset);
+// ---- log_rebuild.c ----
+
 // Loads the newest usable snapshot at or below `end` and replays the batches from there. Blocking.
 MUST_CHECK enum err log_rebuild_producers(struct log *log, int64_t end);
 // Deletes producer snapshots above `offset`.
 MUST_CHECK enum err log_drop_snapshots(struct log *log, int64_t offset);
+// A producer that came from a snapshot knows its last batch only: reads its earlier ones back from
+// the log, once. True when there were any. A few reads on the reactor.
+bool log_recall_batches(struct log *log, struct producer *producer);
 
 // ---- log_producers.c ----
 

@@ -20,7 +20,7 @@
 #include "base/memory.h"
 #include "storage/log_internal.h"
 
-#define STATE_FILE_BYTES_MAX ((size_t)64 << 20)
+#define STATE_FILE_BYTES_MAX ((size_t)1 << 20)
 #define RECOVER_CHUNK        ((size_t)1 << 20)
 
 struct found_file {
@@ -407,6 +407,16 @@ static enum err cut_segment(struct opening *o, int32_t i, int64_t end_offset, ui
     return log_remove_segments(log, i + 1, log->segment_count - i - 1);
 }
 
+// A segment that ends before the next one begins lost its tail without a trace: a power cut kept
+// the name of the next one and not these bytes. Only compaction leaves honest gaps.
+static enum err check_gap(struct opening *o, int32_t i, int64_t end_offset) {
+    struct log *log = o->log;
+    if (i + 1 >= log->segment_count || log->segments[i + 1]->base_offset == end_offset)
+        return ERR_NONE;
+    if (log->config.compact_policy) return ERR_NONE;
+    return cut_segment(o, i, end_offset, log->segments[i]->size);
+}
+
 static enum err recover_from(struct opening *o, int32_t first, int64_t *end_offset) {
     struct log *log = o->log;
     enum err err = log_rebuild_producers(log, log->segments[first]->base_offset);
@@ -416,6 +426,7 @@ static enum err recover_from(struct opening *o, int32_t first, int64_t *end_offs
         err = segment_open_files(segment, true);
         if (err == ERR_NONE) err = read_whole(o, segment, end_offset, &size);
         if (err == ERR_NONE && size < segment->size) err = cut_segment(o, i, *end_offset, size);
+        if (err == ERR_NONE) err = check_gap(o, i, *end_offset);
         if (err == ERR_NONE) err = segment_sync(segment);
     }
     o->changed = true;
@@ -516,134 +527,6 @@ enum err log_measure_segment(struct log *log, struct segment *segment, int64_t *
     return err == ERR_EOF ? ERR_NONE : err;
 }
 
-// ---- Producer state ----
-
-static enum err replay_segment(struct log *log, struct segment *segment, int64_t from,
-                               int64_t end) {
-    enum err err = segment_open_files(segment, true);
-    uint64_t position = 0;
-    int64_t base_offset;
-    bool at_batch;
-    if (err == ERR_NONE) {
-        err = segment_find(segment, from, segment->size, READ_BLOCKING, &position, &base_offset,
-                           &at_batch);
-    }
-    // The tail may be torn: what replays ends where the log ends.
-    if (err == ERR_CORRUPT || (err == ERR_NONE && !at_batch)) return ERR_NONE;
-    struct segment_scan scan;
-    segment_scan_init(&scan, segment, position, segment->size, READ_BLOCKING);
-    uint8_t *marker = NULL;
-    while (err == ERR_NONE) {
-        struct batch batch;
-        err = segment_scan_next(&scan, &batch, &position);
-        if (err != ERR_NONE || batch.base_offset >= end) break;
-        if (batch.producer_id < 0) continue;
-        struct slice bytes = SLICE_EMPTY;
-        if (batch_is_control(&batch)) {
-            marker = memory_realloc(marker, batch.size, 1);
-            size_t got;
-            err = file_read(segment->file, position, marker, batch.size, &got);
-            if (err != ERR_NONE) break;
-            bytes = slice_of(marker, got);
-        }
-        bool completed;
-        err = log_apply_producer(log, &batch, bytes, NULL, &completed);
-    }
-    memory_free(marker);
-    return err == ERR_IO ? err : ERR_NONE;
-}
-
-struct snapshot_search {
-    int64_t above;
-    int64_t best;
-    int64_t at_most;
-    bool found;
-};
-
-static void note_snapshot(void *context, struct slice name) {
-    struct snapshot_search *search = context;
-    int64_t offset;
-    struct slice suffix;
-    if (!segment_name_parse(name, &offset, &suffix) || !slice_equal_cstring(suffix, ".snapshot"))
-        return;
-    if (offset > search->at_most || (search->found && offset <= search->best)) return;
-    search->best = offset;
-    search->found = true;
-}
-
-static enum err newest_snapshot(struct log *log, int64_t at_most, int64_t *offset) {
-    struct snapshot_search search = {.at_most = at_most};
-    enum err err = env_list_directory(log->env, log->directory, note_snapshot, &search);
-    if (err == ERR_NONE && !search.found) err = ERR_NOT_FOUND;
-    if (err == ERR_NONE) *offset = search.best;
-    return err;
-}
-
-static enum err load_snapshot(struct log *log, int64_t offset) {
-    struct string_buffer path;
-    string_buffer_init(&path);
-    log_snapshot_path(log, offset, &path);
-    uint8_t *data = NULL;
-    size_t size = 0;
-    enum err err =
-        env_read_file(log->env, string_buffer_slice(&path), STATE_FILE_BYTES_MAX, &data, &size);
-    if (err == ERR_NONE) {
-        err = producer_table_load(&log->producers, slice_of(data, size), env_wall_ms(log->env),
-                                  log->config.producer_id_expiration_ms);
-    }
-    if (err == ERR_CORRUPT || err == ERR_LIMIT) {
-        log_warn(env_logger(log->env), "storage", "%s: removing a damaged producer snapshot: %s",
-                 log->name, path.text);
-        enum err removed = env_unlink(log->env, string_buffer_slice(&path));
-        if (removed != ERR_NONE) err = removed;
-    }
-    memory_free(data);
-    string_buffer_deinit(&path);
-    return err;
-}
-
-enum err log_rebuild_producers(struct log *log, int64_t end) {
-    producer_table_clear(&log->producers);
-    int64_t from = log->start_offset;
-    int64_t at_most = env_mutant(log->env, MUTANT_FORGET_PRODUCER_STATE) ? -1 : end;
-    log->producers.snapshot_offset = -1;
-    for (;;) {
-        int64_t offset = 0;
-        enum err err = newest_snapshot(log, at_most, &offset);
-        if (err == ERR_NOT_FOUND) break;
-        if (err == ERR_NONE) err = load_snapshot(log, offset);
-        if (err == ERR_CORRUPT || err == ERR_LIMIT) continue;
-        if (err != ERR_NONE) return err;
-        log->producers.snapshot_offset = offset;
-        from = MAX(from, offset);
-        break;
-    }
-    log->producers.end_offset = from;
-    if (env_mutant(log->env, MUTANT_FORGET_PRODUCER_STATE)) from = end;
-    for (int32_t i = MAX(log_segment_index(log, from), 0); i < log->segment_count; i++) {
-        if (log->segments[i]->base_offset >= end) break;
-        enum err err = replay_segment(log, log->segments[i], from, end);
-        if (err != ERR_NONE) return err;
-    }
-    log->producers.end_offset = end;
-    return ERR_NONE;
-}
-
-enum err log_drop_snapshots(struct log *log, int64_t offset) {
-    for (;;) {
-        int64_t newest;
-        enum err err = log->is_created ? newest_snapshot(log, INT64_MAX, &newest) : ERR_NOT_FOUND;
-        if (err == ERR_NOT_FOUND || (err == ERR_NONE && newest <= offset)) return ERR_NONE;
-        if (err != ERR_NONE) return err;
-        struct string_buffer path;
-        string_buffer_init(&path);
-        log_snapshot_path(log, newest, &path);
-        err = env_unlink(log->env, string_buffer_slice(&path));
-        string_buffer_deinit(&path);
-        if (err != ERR_NONE) return err;
-    }
-}
-
 // Snapshots that no segment begins at are of use only when they are the newest.
 static enum err drop_stray_snapshots(struct opening *o, int64_t end) {
     struct log *log = o->log;
@@ -742,8 +625,10 @@ static enum err open_segments(struct opening *o) {
     if (err == ERR_NONE) err = drop_stray_snapshots(o, end);
     if (err == ERR_NONE && !producers_are_built) err = log_rebuild_producers(log, end);
     if (err == ERR_NONE && o->changed && log->epochs.is_changed) err = log_write_epochs(log);
-    if (err == ERR_NONE && o->changed) err = env_sync_directory(log->env, log->directory);
-    return err == ERR_NO_SPACE ? ERR_NONE : err;
+    if (err == ERR_NO_SPACE) err = ERR_NONE;
+    // From here on the recovered end counts as synced; so must the names that lead to it.
+    if (err == ERR_NONE && o->changed) err = log_sync_names(log, true);
+    return err;
 }
 
 static enum err open_directory(struct opening *o) {
@@ -760,6 +645,8 @@ static enum err open_directory(struct opening *o) {
     if (err != ERR_NONE) return err;
     // log_create writes partition.metadata where it is missing.
     log->is_created = true;
+    // Whether the last process came to sync the names is not known.
+    log->names_changed = log->parent_changed = !o->options->clean;
     classify(o);
     err = add_segments(o);
     if (err == ERR_NONE && log->segment_count > 0) err = open_segments(o);

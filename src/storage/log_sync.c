@@ -120,18 +120,16 @@ static struct slice parent_of(struct slice path) {
     return size == 0 ? SLICE_LITERAL(".") : slice_sub(path, 0, MAX(size - 1, (size_t)1));
 }
 
-static enum err sync_names(struct log_sync_job *job) {
-    struct log *log = job->log;
+enum err log_sync_names(struct log *log, bool is_new) {
     struct string_buffer path;
     string_buffer_init(&path);
     enum err err = ERR_NONE;
-    if (job->syncs_parent) {
+    if (is_new) {
         log_path(log, "partition.metadata", &path);
         err = sync_path(log->env, string_buffer_slice(&path));
     }
     if (err == ERR_NONE) err = env_sync_directory(log->env, log->directory);
-    if (err == ERR_NONE && job->syncs_parent)
-        err = env_sync_directory(log->env, parent_of(log->directory));
+    if (err == ERR_NONE && is_new) err = env_sync_directory(log->env, parent_of(log->directory));
     string_buffer_deinit(&path);
     return err;
 }
@@ -150,7 +148,7 @@ static void files_run(struct env_job *env_job) {
         job->is_blocked = err == ERR_NO_SPACE;
         if (job->is_blocked) err = ERR_NONE;
     }
-    if (err == ERR_NONE && job->syncs_names) err = sync_names(job);
+    if (err == ERR_NONE && job->syncs_names) err = log_sync_names(job->log, job->syncs_parent);
     job->result = err;
 }
 

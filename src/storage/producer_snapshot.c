@@ -48,7 +48,7 @@ enum err producer_snapshot_parse(struct slice bytes,
     if (crc != crc32c(0, bytes.data + 6, bytes.size - 6)) return ERR_CORRUPT;
     if (reader_left(&in) != (size_t)count * PRODUCER_SNAPSHOT_ENTRY) return ERR_CORRUPT;
     for (int32_t i = 0; i < count; i++) {
-        struct producer_state state = {.batch_count = 0};
+        struct producer_state state = {.is_restored = true};
         struct producer_batch *last = &state.batches[0];
         state.id = reader_i64(&in);
         state.epoch = reader_i16(&in);

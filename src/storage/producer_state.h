@@ -28,6 +28,7 @@ struct producer_state {
     int32_t coordinator_epoch;         // of the last marker; -1: none
     int16_t epoch;                     // NO_PRODUCER_EPOCH: never wrote
     int8_t batch_count;
+    bool is_restored;  // from a snapshot: the log may know earlier batches than these
     struct producer_batch batches[PRODUCER_BATCHES_MAX];  // oldest first
 };
 

@@ -145,6 +145,38 @@ static void state_outlives_kills_and_power_cuts(void **state) {
     }
 }
 
+// A client may have five requests in flight when the broker stops, and retries each of them after
+// the start.
+static void all_five_batches_are_recalled_after_a_restart(void **state) {
+    (void)state;
+    for (int rolled = 0; rolled < 3; rolled++) {
+        for (int clean = 0; clean < 2; clean++) {
+            struct kit kit;
+            start(&kit);
+            kit.options.config.segment_bytes = rolled == 0 ? 1 << 20 : 250;
+            log_configure(kit.log, &kit.options.config);
+            for (int i = 0; i < 8; i++) {
+                kit_put(&kit, from(1, 0, i * 2, 2));
+                if (rolled == 2) kit_put(&kit, from(2, 0, i, 1));
+            }
+            int64_t stride = rolled == 2 ? 3 : 2;
+            if (clean) {
+                kit_reopen(&kit);
+            } else {
+                kit_crash(&kit, false);
+                kit_open(&kit);
+            }
+            expect_duplicate(&kit, from(1, 0, 8, 2), 4 * stride);
+            expect_duplicate(&kit, from(1, 0, 6, 2), 3 * stride);
+            expect_duplicate(&kit, from(1, 0, 14, 2), 7 * stride);
+            expect_error(&kit, from(1, 0, 4, 2), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+            assert_int_equal(kit_put(&kit, from(1, 0, 16, 2)), 8 * stride);
+            expect_duplicate(&kit, from(1, 0, 8, 2), 4 * stride);
+            kit_deinit(&kit);
+        }
+    }
+}
+
 static void a_damaged_snapshot_costs_only_a_replay(void **state) {
     (void)state;
     struct kit kit;
@@ -339,6 +371,7 @@ int main(void) {
         cmocka_unit_test(epochs_fence_and_begin_at_zero),
         cmocka_unit_test(state_outlives_a_clean_stop),
         cmocka_unit_test(state_outlives_kills_and_power_cuts),
+        cmocka_unit_test(all_five_batches_are_recalled_after_a_restart),
         cmocka_unit_test(a_damaged_snapshot_costs_only_a_replay),
         cmocka_unit_test(producers_expire),
         cmocka_unit_test(transactions_hold_the_stable_offset),

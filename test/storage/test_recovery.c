@@ -108,6 +108,25 @@ static void damage_drops_the_segments_behind_it(void **state) {
     kit_deinit(&kit);
 }
 
+// A power cut may keep the name of the next segment and lose the end of this one at a batch
+// boundary: nothing looks torn.
+static void a_gap_between_segments_ends_the_log(void **state) {
+    (void)state;
+    struct kit kit;
+    start(&kit, 1, 500);
+    fill(&kit, 12);
+    uint64_t size = size_of(&kit, 0, ".log");
+    kit_crash(&kit, false);
+    set_size(&kit, 0, ".log", size / 2);
+    kit_open(&kit);
+    assert_int_equal(log_segment_count(kit.log), 1);
+    int64_t end = log_end_written(kit.log);
+    assert_true(end > 0 && end < 6);
+    assert_int_equal(kit_put(&kit, KIT_BATCH()), end);
+    assert_int_equal(kit_count_records(&kit, 0), end + 1);
+    kit_deinit(&kit);
+}
+
 static void damage_below_the_recovery_point_is_an_error(void **state) {
     (void)state;
     struct kit kit;
@@ -436,6 +455,7 @@ int main(void) {
         cmocka_unit_test(zeros_and_garbage_behind_the_end_are_cut),
         cmocka_unit_test(a_flipped_bit_in_the_unsynced_part_ends_the_log_there),
         cmocka_unit_test(damage_drops_the_segments_behind_it),
+        cmocka_unit_test(a_gap_between_segments_ends_the_log),
         cmocka_unit_test(damage_below_the_recovery_point_is_an_error),
         cmocka_unit_test(segments_below_the_recovery_point_are_not_read),
         cmocka_unit_test(indexes_that_are_missing_are_built_anew),
