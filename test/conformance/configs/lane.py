@@ -4,12 +4,10 @@ One script of requests runs against the broker; its answers are compared with th
 sources, types, flags, synonyms, error codes and sentences (texts of documentation apart). The short form compares with the
 answers kept in kafka-4.4.0.json, the long form with a live Apache Kafka 4.4.0. `--broker apache-4.4.0 --long` writes the file anew.
 """
-import json
 import os
 
+import judge
 import wire
-from kit import Kit
-from main import Failed
 
 TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
 PROPS = {'log.retention.hours': 48, 'message.max.bytes': 2000000, 'log.cleanup.policy': 'delete',
@@ -99,19 +97,7 @@ WRONG = [(TOPIC, 'missing'), (TOPIC, 'a b'), (TOPIC, ''), (BROKER, '2'), (BROKER
          (METRICS, ''), (LOGGER, ''), (LOGGER, '2'), (LOGGER, 'x')]
 
 
-class Script:
-    def __init__(self, kit, broker):
-        self.kit, self.broker, self.answers = kit, broker, {}
-
-    def clean(self, text):
-        """Ports and directories differ from run to run."""
-        if not isinstance(text, str):
-            return text
-        for real, shown in ((str(self.broker.port), 'PORT'), (self.broker.data, 'DATA'),
-                            (str(self.broker.controller_port), 'CONTROLLER')):
-            text = text.replace(real, shown)
-        return text
-
+class Script(judge.Script):
     def describe(self, kind, name, version=4):
         out = {}
         for key, c in self.kit.configs(kind, name, version=version).items():
@@ -213,45 +199,5 @@ class Script:
         self.kit.wait(seen, 'changes are not to be seen')
 
 
-def differences(got, want):
-    if isinstance(want, list) and len(want) > 1 and isinstance(want[1], str):
-        # Scala's require adds words that say nothing to a person.
-        want = [want[0], want[1].removeprefix('requirement failed: ')] + want[2:]
-    if isinstance(want, list) and isinstance(got, list) and len(want) == len(got) == 3 and want[:2] == got[:2]:
-        got, want = got[2], want[2]
-    if isinstance(got, dict) and isinstance(want, dict):
-        return ['%s: %s, Kafka %s' % (k, json.dumps(got.get(k)), json.dumps(want.get(k)))
-                for k in sorted(set(got) | set(want)) if got.get(k) != want.get(k)]
-    return [] if got == want else ['%s, Kafka %s' % (json.dumps(got), json.dumps(want))]
-
-
-def compare(lane, got, want):
-    for name in sorted(set(got) | set(want)):
-        def check(name=name):
-            wrong = differences(got.get(name), want.get(name))
-            if wrong:
-                raise Failed('%d differ: %s' % (len(wrong), '; '.join(wrong[:6])))
-        lane.attempt(name, check)
-
-
-def script(lane, kind, name):
-    b = lane.broker(dict(PROPS), kind=kind, name=name)
-    answers = json.loads(json.dumps(Script(Kit(lane, b), b).run()))
-    if not b.alive():
-        lane.check('broker-alive', False, b.log_tail())
-    lane.stop(b)
-    return answers
-
-
 def run(lane):
-    got = script(lane, lane.kind, lane.kind)
-    if lane.kind == 'apache-4.4.0' and lane.long:
-        with open(KEPT, 'w', encoding='utf-8') as f:
-            json.dump(got, f, indent=0, sort_keys=True)
-            f.write('\n')
-    if lane.long and lane.kind != 'apache-4.4.0':
-        want = script(lane, 'apache-4.4.0', 'judge')
-    else:
-        with open(KEPT, encoding='utf-8') as f:
-            want = json.load(f)
-    compare(lane, got, want)
+    judge.run(lane, Script, PROPS, KEPT)
