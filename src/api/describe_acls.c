@@ -3,6 +3,6 @@
 
 void api_describe_acls(struct api_call *call) {
     struct message text;
-    message_set(&text, "No Authorizer is configured on the broker.");
+    message_set(&text, "No Authorizer is configured on the broker");
     api_reply_error(call, ERR_SECURITY_DISABLED, &text);
 }

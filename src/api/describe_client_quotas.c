@@ -148,7 +148,11 @@ void api_describe_client_quotas(struct api_call *call) {
     message_init(&error);
     enum err err = check_filter(call->request, &error);
     if (err != ERR_NONE) {
-        api_reply_error(call, err, &error);
+        struct describe_client_quotas_response *response = call->response;
+        response->error_code = err_wire(err);
+        response->error_message = arena_copy(call->arena, message_slice(&error));
+        response->entries_count = -1;
+        api_reply(call);
         return;
     }
     fill_entries(call, call->response);

@@ -92,14 +92,12 @@ static void quorum_known(struct scatter *scatter) {
         describe_quorum_response_partition_new(call->arena, 1);
     response->topics[0].partitions = p;
     response->topics[0].partitions_count = 1;
-    p->error_message = SLICE_NULL;
     p->leader_id = d->leader_id;
     p->leader_epoch = d->leader_epoch;
     p->high_watermark = d->high_watermark;
     fill_replicas(call, d->voters, d->voter_count, &p->current_voters, &p->current_voters_count);
     fill_replicas(call, d->observers, d->observer_count, &p->observers, &p->observers_count);
     if (call->version >= 2) fill_nodes(call, &d->nodes);
-    response->error_message = SLICE_NULL;
     // Encoding copies: what came from reactor 0 may go afterwards; the call itself lives until the
     // pass ends.
     api_reply(call);

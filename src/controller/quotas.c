@@ -4,7 +4,8 @@
 #include "controller/repeats.h"
 #include "controller/state.h"
 
-#define QUOTA_EPSILON 1e-6
+#define QUOTA_EPSILON    1e-6
+#define ENTITY_TYPES_MAX 8  // there are three; more distinct ones are not looked at
 
 enum quota_type { QUOTA_DOUBLE, QUOTA_INT, QUOTA_LONG };
 
@@ -46,11 +47,6 @@ static enum err check_entity(const struct alter_client_quotas_request_entry *ent
                                                               : NULL;
         if (seen == NULL) {
             message_set(text, "Unhandled client quota entity type: %.*s", SLICE_PRINT(type));
-            return ERR_INVALID_REQUEST;
-        }
-        if (*seen) {
-            message_set(text, "Invalid client quota entity, duplicate entity entry %.*s",
-                        SLICE_PRINT(type));
             return ERR_INVALID_REQUEST;
         }
         *seen = true;
@@ -210,6 +206,24 @@ static void copy_entity(const struct decision *decision,
     }
 }
 
+// A type that an entity names twice has its last name, as in Kafka, which keeps a map.
+static struct alter_client_quotas_request_entry one_name_per_type(
+    const struct alter_client_quotas_request_entry *entry, struct arena *arena) {
+    struct alter_client_quotas_request_entry unique = *entry;
+    unique.entity = alter_client_quotas_request_entity_new(arena, entry->entity_count);
+    unique.entity_count = 0;
+    for (int32_t i = 0; i < entry->entity_count; i++) {
+        int32_t k = 0;
+        while (k < unique.entity_count &&
+               !slice_equal(unique.entity[k].entity_type, entry->entity[i].entity_type))
+            k++;
+        unique.entity[k] = entry->entity[i];
+        if (k == unique.entity_count) unique.entity_count++;
+        if (unique.entity_count > ENTITY_TYPES_MAX) break;  // refused for its unknown types
+    }
+    return unique;
+}
+
 // An entity that comes twice keeps what its first entry did, and is answered once, with an error.
 enum err rule_alter_client_quotas(struct decision *decision, const void *request, void *response) {
     const struct alter_client_quotas_request *in = request;
@@ -218,8 +232,12 @@ enum err rule_alter_client_quotas(struct decision *decision, const void *request
     decision->result->atomic = true;
     struct arena *arena = decision->result->arena;
     struct slice *keys = arena_zalloc(arena, (size_t)in->entries_count, sizeof *keys);
+    struct alter_client_quotas_request_entry *entries =
+        alter_client_quotas_request_entry_new(arena, in->entries_count);
     for (int32_t i = 0; i < in->entries_count; i++)
-        keys[i] = entity_key(&in->entries[i], arena);
+        entries[i] = one_name_per_type(&in->entries[i], arena);
+    for (int32_t i = 0; i < in->entries_count; i++)
+        keys[i] = entity_key(&entries[i], arena);
     const enum repeat *repeats =
         repeats_find(keys, in->entries_count, env_random(decision->state->env), arena);
     out->entries = alter_client_quotas_response_entry_new(decision->arena, in->entries_count);
@@ -228,15 +246,15 @@ enum err rule_alter_client_quotas(struct decision *decision, const void *request
         struct message text;
         message_init(&text);
         int32_t records = decision->result->count;
-        enum err err = alter_entity(decision, &in->entries[i], &text);
+        enum err err = alter_entity(decision, &entries[i], &text);
         if (err != ERR_NONE) decision_truncate(decision, records);
         if (repeats[i] == REPEAT_FIRST) {
             err = ERR_INVALID_REQUEST;
             message_set(&text, "Ignoring duplicate entity %.*s",
-                        SLICE_PRINT(entity_text(decision, &in->entries[i])));
+                        SLICE_PRINT(entity_text(decision, &entries[i])));
         }
         struct alter_client_quotas_response_entry *row = &out->entries[out->entries_count++];
-        copy_entity(decision, &in->entries[i], row);
+        copy_entity(decision, &entries[i], row);
         row->error_code = decision_error(decision, err, &text, &row->error_message);
     }
     enum err err = decision_check_size(decision);

@@ -130,6 +130,7 @@ enum err rule_alter_partition_reassignments(struct decision *decision, const voi
     struct alter_partition_reassignments_response *out = response;
     decision->bounded = true;
     decision->result->atomic = true;
+    out->error_message = SLICE_NULL;
     out->allow_replication_factor_change = in->allow_replication_factor_change;
     out->responses =
         alter_partition_reassignments_response_response_new(decision->arena, in->topics_count);
@@ -204,6 +205,7 @@ enum err rule_list_partition_reassignments(struct decision *decision, const void
                                            void *response) {
     const struct list_partition_reassignments_request *in = request;
     struct list_partition_reassignments_response *out = response;
+    out->error_message = SLICE_NULL;
     bool all = in->topics_count < 0;
     int32_t count = all ? image_topic_count(decision->image) : in->topics_count;
     out->topics = list_partition_reassignments_response_topic_new(decision->arena, count);

@@ -216,6 +216,7 @@ enum err rule_update_features(struct decision *decision, const void *request, vo
     struct update_features_response *out = response;
     struct message error;
     message_init(&error);
+    out->error_message = SLICE_NULL;
     decision->bounded = true;
     decision->result->atomic = true;
     struct slice elr = slice_cstring(feature_row(FEATURE_ELIGIBLE_LEADER_REPLICAS_VERSION)->name);
