@@ -63,15 +63,17 @@ class Kit:
             raise Failed('create %s: %s %s' % (name, wire.err(r['error_code']), r['error_message']))
         self.ids[name] = r['topic_id']
         if not self.ours:
-            self._until_led(name, len(assignments or []) or partitions)
+            self.wait(lambda: self.is_led(name), 'topic %s is not there' % name)
         return name
 
-    def _until_led(self, name, partitions):
-        """Apache Kafka answers before its broker has made the partitions; ours does not."""
-        body = {'replica_id': -1, 'isolation_level': 0, 'topics': [{'name': name, 'partitions': [
-            {'partition_index': i, 'timestamp': -1} for i in range(partitions)]}]}
-        self.wait(lambda: not any(p['error_code'] for p in self.call('list_offsets', 2, body)[
-            'topics'][0]['partitions']), name + ' has no leader')
+    def is_led(self, name):
+        """Every partition has a leader, and it answers: with Apache Kafka some moments after the
+        creation was answered."""
+        row = self.metadata([name])['topics'][0]
+        return row['error_code'] == 0 and all(
+            p['leader_id'] >= 0 and
+            self.list_offset(name, -1, p['partition_index'])['error_code'] == 0
+            for p in row['partitions'])
 
     def metadata(self, names, version=12, auto=False):
         topics = None if names is None else [{'name': n} for n in names]
