@@ -417,6 +417,19 @@ static enum err check_gap(struct opening *o, int32_t i, int64_t end_offset) {
     return cut_segment(o, i, end_offset, log->segments[i]->size);
 }
 
+// What an earlier process could not sync may still be shown by the page cache, clean, so that no
+// later sync would write it: what the disk has is what counts.
+static enum err forget_cache(struct opening *o, struct segment *segment) {
+    if (o->log->config.durability != DURABILITY_FSYNC) return ERR_NONE;
+    file_drop_cache(segment->file);
+    uint64_t size;
+    enum err err = file_size(segment->file, &size);
+    if (err != ERR_NONE || size > INT32_MAX) return err == ERR_NONE ? ERR_CORRUPT : err;
+    o->log->total_size += (int64_t)size - (int64_t)segment->size;
+    segment->size = size;
+    return ERR_NONE;
+}
+
 static enum err recover_from(struct opening *o, int32_t first, int64_t *end_offset) {
     struct log *log = o->log;
     enum err err = log_rebuild_producers(log, log->segments[first]->base_offset);
@@ -424,6 +437,7 @@ static enum err recover_from(struct opening *o, int32_t first, int64_t *end_offs
         struct segment *segment = log->segments[i];
         uint64_t size;
         err = segment_open_files(segment, true);
+        if (err == ERR_NONE) err = forget_cache(o, segment);
         if (err == ERR_NONE) err = read_whole(o, segment, end_offset, &size);
         if (err == ERR_NONE && size < segment->size) err = cut_segment(o, i, *end_offset, size);
         if (err == ERR_NONE) err = check_gap(o, i, *end_offset);
