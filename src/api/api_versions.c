@@ -49,6 +49,15 @@ static void add_supported_features(struct api_call *call, struct api_versions_re
     }
 }
 
+static void add_finalized_feature(struct api_versions_response *response, struct slice name,
+                                  int16_t level) {
+    struct api_versions_response_finalized_feature *f =
+        &response->finalized_features[response->finalized_features_count++];
+    f->name = name;
+    f->min_version_level = level;
+    f->max_version_level = level;
+}
+
 static void add_finalized_features(struct api_call *call, struct api_versions_response *response) {
     const struct image *image = call->node->image;
     if (image == NULL || image_metadata_version(image) == 0) return;
@@ -57,14 +66,15 @@ static void add_finalized_features(struct api_call *call, struct api_versions_re
         api_versions_response_finalized_feature_new(call->arena, FEATURE_COUNT);
     struct slice name = SLICE_NULL, next;
     int16_t level;
+    // The quorum's own feature is in its log as a control record, not in the image.
+    if (call->node->kraft_version > 0) {
+        add_finalized_feature(response, slice_cstring(feature_row(FEATURE_KRAFT_VERSION)->name),
+                              call->node->kraft_version);
+    }
     while (image_feature_after(image, name, &next, &level)) {
         name = next;
         if (response->finalized_features_count == FEATURE_COUNT) break;
-        struct api_versions_response_finalized_feature *f =
-            &response->finalized_features[response->finalized_features_count++];
-        f->name = name;
-        f->min_version_level = level;
-        f->max_version_level = level;
+        add_finalized_feature(response, name, level);
     }
 }
 

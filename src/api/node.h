@@ -42,7 +42,8 @@ struct node {
     // waits reads it anew. Names that a handler keeps while it waits are copied into the call's
     // arena.
     struct image *image;
-    int64_t broker_epoch;  // -1 until registered
+    int64_t broker_epoch;   // -1 until registered
+    int16_t kraft_version;  // of the metadata quorum, which keeps it outside of the image
 
     struct replica_manager *replicas;
     struct fetch_sessions *fetch_sessions;

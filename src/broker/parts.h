@@ -29,8 +29,9 @@ struct broker_reactor {
     struct env_message message;
     struct env_message open;      // net_open, once
     struct env_message stopping;  // one step of a stop at a time
-    int64_t next_epoch;           // of the broker, comes with the image
-    struct config *next_config;   // comes with the image that is being applied; NULL: unchanged
+    int64_t next_epoch;
+    int16_t next_kraft_version;  // of the broker, comes with the image
+    struct config *next_config;  // comes with the image that is being applied; NULL: unchanged
 };
 
 struct broker {

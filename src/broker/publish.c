@@ -55,6 +55,7 @@ static void adopt(struct env_message *message) {
     struct broker_reactor *reactor = reactor_of_message(message);
     reactor->node.image = reactor->broker->applying;
     reactor->node.broker_epoch = reactor->next_epoch;
+    reactor->node.kraft_version = reactor->next_kraft_version;
     if (reactor->next_config != NULL) {
         if (reactor->node.reactor == 0) {
             net_quota_configure(reactor->broker->quota, reactor->next_config);
@@ -72,6 +73,7 @@ static void adopt_everywhere(struct broker *broker) {
     int64_t offset = image_offset(broker->applying);
     for (int32_t i = 0; i < broker->reactor_count; i++) {
         broker->reactors[i].next_epoch = broker->epoch;
+        broker->reactors[i].next_kraft_version = raft_kraft_version(broker->raft);
         run_on_reactor(&broker->reactors[i], adopt);
     }
     controller_published(broker->controller, offset);

@@ -185,6 +185,10 @@ int64_t raft_high_watermark(const struct raft *raft) {
     return raft->high_watermark;
 }
 
+int16_t raft_kraft_version(const struct raft *raft) {
+    return raft->kraft_version;
+}
+
 int32_t raft_epoch(const struct raft *raft) {
     return raft->quorum.epoch;
 }

@@ -92,6 +92,7 @@ MUST_CHECK enum err raft_append(struct raft *raft, const struct slice *values, i
 int64_t raft_end_offset(const struct raft *raft);
 int64_t raft_high_watermark(const struct raft *raft);  // -1: not known yet
 int32_t raft_epoch(const struct raft *raft);
+int16_t raft_kraft_version(const struct raft *raft);  // known when this node leads
 bool raft_is_leader(const struct raft *raft);
 // The disk of the metadata log is full, appends live on the reserve: what makes metadata grow
 // should be refused.

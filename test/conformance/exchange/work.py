@@ -1,0 +1,207 @@
+"""What the exchange does to a broker, and what it reads back from it."""
+import time
+
+import wire
+from kit import Kit, equal, error_is
+from main import Failed
+
+CODECS = ('none', 'gzip', 'snappy', 'lz4', 'zstd')
+
+
+RETRIABLE = ('UNKNOWN_TOPIC_OR_PARTITION', 'NOT_LEADER_OR_FOLLOWER', 'COORDINATOR_LOAD_IN_PROGRESS',
+             'LEADER_NOT_AVAILABLE')
+
+
+def patient(call, seconds=20):
+    """Retries as clients do: Apache's metadata reaches its parts a little later."""
+    end = time.time() + seconds
+    while True:
+        r = call()
+        if wire.err(r['error_code']) not in RETRIABLE or time.time() > end:
+            error_is(r['error_code'], 'NONE')
+            return r
+        time.sleep(0.05)
+
+
+class Producer:
+    """An idempotent producer that outlives its broker."""
+
+    def __init__(self, kit, topic):
+        self.topic = topic
+        r = patient(lambda: kit.call('init_producer_id', 4, {
+            'transactional_id': None, 'transaction_timeout_ms': 60000}))
+        self.pid, self.epoch = r['producer_id'], r['producer_epoch']
+        self.sequence = 0
+        self.last = None  # (batch, offset) of the newest acknowledged batch
+
+    def send(self, kit, *values):
+        # A producer whose last batch is a day old is forgotten: the time must be now.
+        data = wire.batch(list(values), pid=self.pid, pid_epoch=self.epoch, sequence=self.sequence,
+                          timestamp=int(time.time() * 1000))
+        r = patient(lambda: kit.produce(self.topic, data))
+        self.sequence += len(values)
+        self.last = (data, r['base_offset'])
+
+    def retry(self, kit):
+        """The newest batch again: the same offset, and nothing new in the log."""
+        end = kit.list_offset(self.topic, -1)['offset']
+        r = kit.produce(self.topic, self.last[0])
+        error_is(r['error_code'], 'NONE')
+        equal(r['base_offset'], self.last[1], 'offset of a retried batch')
+        equal(kit.list_offset(self.topic, -1)['offset'], end, 'end offset after a retried batch')
+
+
+class World:
+    """One cluster, whoever runs it."""
+
+    def __init__(self, broker):
+        self.broker = broker
+        self.round = 0
+        self.producer = None
+        self.pids = set()
+        self.kit = None
+
+    def connect(self, seconds=40):
+        """Waits until every partition has a leader: after a kill, Apache first waits out its old session."""
+        self.kit = Kit(None, self.broker)
+        end = time.time() + seconds
+        while time.time() < end:
+            try:
+                r = self.kit.call('metadata', 12, {'topics': None})
+                if r['brokers'] and all(p['leader_id'] >= 0 for t in r['topics']
+                                        for p in t['partitions']):
+                    return
+            except (OSError, wire.Closed):
+                pass
+            time.sleep(0.1)
+        raise Failed('not every partition has a leader: %r' % r['topics'])
+
+    def new_pid(self):
+        producer = Producer(self.kit, 'x-idempotent')
+        if producer.pid in self.pids:
+            raise Failed('producer id %d was given out twice' % producer.pid)
+        self.pids.add(producer.pid)
+        return producer
+
+    # ---- the first deeds
+
+    def begin(self):
+        k = self.kit
+        k.create('x-plain', 3, {'retention.ms': '86400000', 'segment.bytes': '1048576'})
+        k.create('x-idempotent', 1)
+        k.create('x-codecs', 1, {'cleanup.policy': 'delete', 'max.message.bytes': '2000000'})
+        k.create('x-empty', 2)
+        k.create('x-gone', 1)
+        for partition in range(3):
+            for n in range(5):
+                self.put('x-plain', (b'k%d' % n, b'v' * 100), {'value': b'h', 'headers': [('a', b'1')]},
+                         None, partition=partition)
+        for codec in CODECS:
+            if codec == 'none' or self.takes(codec):
+                self.put('x-codecs', b'one', b'two', b'three' * 50, codec=codec)
+        self.put('x-gone', b'gone')
+        patient(lambda: k.delete_records('x-plain', 4, 1))
+        self.delete('x-gone')
+        self.producer = self.new_pid()
+        for n in range(7):
+            self.producer.send(k, b'a%d' % n, b'b%d' % n)
+        self.alter(2, 'x-plain', ('set', 'retention.ms', '7200000'))
+        self.alter(4, '', ('set', 'log.retention.ms', '604800001'))
+        self.alter(4, str(self.broker.node_id), ('set', 'log.cleaner.threads', '2'))
+        r = k.call('alter_client_quotas', 1, {'entries': [{
+            'entity': [{'entity_type': 'client-id', 'entity_name': 'c'}],
+            'ops': [{'key': 'producer_byte_rate', 'value': 1e6, 'remove': False}]}],
+            'validate_only': False})
+        error_is(r['entries'][0]['error_code'], 'NONE')
+
+    def put(self, topic, *values, partition=0, **kw):
+        data = wire.batch(list(values), timestamp=int(time.time() * 1000), **kw)
+        patient(lambda: self.kit.produce(topic, data, partition))
+
+    def takes(self, codec):
+        """wire.py makes each codec's simplest form; all of them are valid Kafka."""
+        return codec in wire.CODECS
+
+    def delete(self, name):
+        r = self.kit.call('delete_topics', 6, {'topics': [{'name': name, 'topic_id': bytes(16)}],
+                                               'timeout_ms': 10000})
+        error_is(r['responses'][0]['error_code'], 'NONE')
+
+    def alter(self, kind, name, *changes):
+        r = self.kit.alter(kind, name, *changes)
+        if r['error_code']:
+            raise Failed('%s: %s' % (wire.err(r['error_code']), r['error_message']))
+
+    # ---- deeds after every switch
+
+    def go_on(self):
+        """A duplicate across the switch, then new things of every kind."""
+        k = self.kit
+        self.round += 1
+        self.producer.retry(k)
+        self.producer.send(k, b'after switch %d' % self.round)
+        self.producer.retry(k)
+        self.new_pid()  # an id that nobody had
+        self.producer = self.new_pid()
+        self.producer.send(k, b'new producer', b'of round %d' % self.round)
+        for partition in range(3):
+            self.put('x-plain', (b'round', b'%d' % self.round), partition=partition)
+        name = 'x-round-%d' % self.round
+        k.create(name, 2, {'retention.bytes': str(1 << 20)})
+        self.put(name, b'first', partition=1)
+        self.alter(2, 'x-plain', ('set', 'retention.ms', str(7200000 + self.round)))
+        patient(lambda: k.delete_records('x-plain', 4 + self.round, 1))
+        r = k.call('create_partitions', 3, {'topics': [{'name': 'x-empty', 'count': 2 + self.round,
+                                                        'assignments': None}],
+                                            'timeout_ms': 5000, 'validate_only': False})
+        error_is(r['results'][0]['error_code'], 'NONE')
+        if self.round > 1:
+            self.delete('x-round-%d' % (self.round - 1))
+
+    # ---- what is there
+
+    def facts(self):
+        """Everything that must be the same whoever runs the directory, as {name: value}."""
+        k = self.kit
+        m = k.call('metadata', 12, {'topics': None})
+        out = {'cluster id': k.call('describe_cluster', 0, {})['cluster_id']}
+        v = k.call('api_versions', 3, {'client_software_name': 'x', 'client_software_version': '1'})
+        out['features'] = sorted((f['name'], f['max_version_level']) for f in v['finalized_features']
+                                 if f['max_version_level'])
+        for t in sorted(m['topics'], key=lambda t: t['name']):
+            name = t['name']
+            out['%s id' % name] = t['topic_id'].hex()
+            out['%s partitions' % name] = sorted(
+                (p['partition_index'], p['leader_id'], tuple(p['replica_nodes']),
+                 tuple(p['isr_nodes'])) for p in t['partitions'])
+            configs = k.configs(2, name, synonyms=False)
+            out['%s configs' % name] = sorted((c, v['value']) for c, v in configs.items()
+                                              if v['config_source'] == 1)
+            for p in t['partitions']:
+                self.partition_facts(name, p['partition_index'], out)
+        for kind, name in ((4, ''), (4, str(self.broker.node_id))):
+            configs = k.configs(kind, name, synonyms=False)
+            out['broker %r configs' % name] = sorted(
+                (c, v['value']) for c, v in configs.items() if v['config_source'] in (2, 3))
+        q = k.call('describe_client_quotas', 1, {'components': [], 'strict': False})
+        out['quotas'] = sorted((tuple((e['entity_type'], e['entity_name']) for e in r['entity']),
+                                tuple((x['key'], x['value']) for x in r['values']))
+                               for r in q['entries'])
+        return out
+
+    def partition_facts(self, topic, partition, out):
+        k, name = self.kit, '%s-%d' % (topic, partition)
+        start = k.list_offset(topic, -2, partition)['offset']
+        end = k.list_offset(topic, -1, partition)['offset']
+        batches = []
+        for b in k.read(topic, partition, start):
+            if not b.crc_ok():
+                raise Failed('%s: a batch with a wrong CRC at %d' % (name, b.base_offset))
+            batches.append((b.base_offset, b.last_offset, b.crc, b.pid, b.pid_epoch, b.sequence))
+        out['%s offsets' % name] = (start, end)
+        out['%s batches' % name] = batches
+
+    def compare(self, before):
+        after = self.facts()
+        for name in sorted(set(before) | set(after)):
+            equal(after.get(name), before.get(name), name)
