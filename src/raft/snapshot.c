@@ -282,6 +282,7 @@ enum err snapshot_writer_open(struct env *env, struct slice directory, struct sl
         file_open(env, string_buffer_slice(&writer->part_path), FILE_CREATE, &writer->file);
     if (writer->error == ERR_NONE) writer->error = file_truncate(writer->file, 0);
     int64_t now_ms = env_wall_ms(env);
+    writer->now_ms = now_ms;
     begin_batch(writer, ATTRIBUTE_CONTROL);
     control_append_snapshot_header(&writer->builder, now_ms, last_contained_log_timestamp_ms);
     if (voters != NULL) {
@@ -296,8 +297,8 @@ enum err snapshot_writer_open(struct env *env, struct slice directory, struct sl
 }
 
 enum err snapshot_writer_append(struct snapshot_writer *writer, struct slice value) {
-    struct record record = {
-        .timestamp = env_wall_ms(writer->env), .key = SLICE_NULL, .value = value};
+    writer->now_ms = env_wall_ms(writer->env);
+    struct record record = {.timestamp = writer->now_ms, .key = SLICE_NULL, .value = value};
     size_t size = batch_builder_size_with(&writer->builder, &record);
     if (size > BATCH_BYTES_GOAL && writer->builder.record_count > 0) {
         flush(writer);
@@ -310,7 +311,7 @@ enum err snapshot_writer_append(struct snapshot_writer *writer, struct slice val
 enum err snapshot_writer_commit(struct snapshot_writer *writer) {
     flush(writer);
     begin_batch(writer, ATTRIBUTE_CONTROL);
-    control_append_snapshot_footer(&writer->builder, env_wall_ms(writer->env));
+    control_append_snapshot_footer(&writer->builder, writer->now_ms);
     flush(writer);
     if (writer->error == ERR_NONE) writer->error = file_sync(writer->file);
     if (writer->error != ERR_NONE) return writer->error;

@@ -77,6 +77,7 @@ struct snapshot_writer {
     struct batch_builder builder;
     uint64_t position;
     int64_t next_offset;
+    int64_t now_ms;  // of the last append: commit may run in a job, which has no clock
     int32_t epoch;
     enum err error;  // sticky
 };
