@@ -46,6 +46,7 @@ struct settings {
     int process;            // the broker's, for its CPU
     int spin;               // poll without sleeping
     bool create;            // the topic
+    bool print_frame;
 };
 
 struct request {
@@ -331,7 +332,8 @@ static void report(const struct load *load) {
 }
 
 static const char usage[] =
-    "Usage: bench_load produce|fetch --port N [options]\n"
+    "Usage: bench_load produce|fetch|frame --port N [options]\n"
+    "  frame writes one produce request to standard output and ends\n"
     "  --host A (127.0.0.1)  --topic T (bench)  --partitions N (1)  --create\n"
     "  --connections N (1)  --in-flight N (1)  --seconds S (3)  --total-bytes N\n"
     "  --records N (1)  --value-size N (100)  --acks -1|1 (1)         produce\n"
@@ -362,10 +364,12 @@ static void parse(int count, char **words, struct settings *s) {
                            .max_bytes = 1 << 20,
                            .wait_ms = 500,
                            .seconds = 3};
-    if (count < 2 || (strcmp(words[1], "produce") != 0 && strcmp(words[1], "fetch") != 0)) {
+    if (count < 2 || (strcmp(words[1], "produce") != 0 && strcmp(words[1], "fetch") != 0 &&
+                      strcmp(words[1], "frame") != 0)) {
         fputs(usage, stderr);
         exit(2);
     }
+    s->print_frame = strcmp(words[1], "frame") == 0;
     s->fetch = strcmp(words[1], "fetch") == 0;
     struct {
         const char *name;
@@ -408,9 +412,21 @@ static void parse(int count, char **words, struct settings *s) {
     if (s->fetch) s->in_flight = 1;  // the next offset is known from the reply only
 }
 
+// One produce request of the settings, for tools that time something else.
+static int print_frame(const struct settings *s) {
+    size_t size;
+    struct frame frame;
+    uint8_t *batch = frame_make_batch(s->records, (size_t)s->value_size, 1, &size);
+    frame_init(&frame, 512 + size);
+    frame_produce(&frame, s->topic, 0, (int16_t)s->acks, slice_of(batch, size));
+    fwrite(frame.data, 1, frame.size, stdout);
+    return 0;
+}
+
 int main(int count, char **words) {
     struct load *load = memory_zalloc(1, sizeof *load);
     parse(count, words, &load->s);
+    if (load->s.print_frame) return print_frame(&load->s);
     if (load->s.create) create_topic(&load->s);
     histogram_init(&load->latency);
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
