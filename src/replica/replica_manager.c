@@ -215,6 +215,14 @@ static void apply_finish(struct env_task *task) {
     apply->done(apply, apply->failed);
 }
 
+static bool was_unclean(const struct replica_manager *manager) {
+    int64_t epoch;
+    for (int32_t i = 0; i < manager->directory_count; i++) {
+        if (!log_directory_was_clean(manager->directories[i], &epoch)) return true;
+    }
+    return false;
+}
+
 void replica_apply_part_done(struct replica_manager *manager, bool failed) {
     struct replica_apply *apply = manager->apply;
     apply->failed += failed;
@@ -223,6 +231,8 @@ void replica_apply_part_done(struct replica_manager *manager, bool failed) {
     if (!manager->is_started) {
         manager->is_started = true;
         if (manager->stop == NULL) replica_timers_start(manager);
+        // What was recovered need not be recovered again after the next crash.
+        if (was_unclean(manager)) replica_hand_in_offsets(manager, 1u << OFFSET_RECOVERY_POINT);
     }
     env_defer(manager->env, &apply->task);
 }
