@@ -1,0 +1,494 @@
+// Loading: slices of the log are read by a worker and replayed on the reactor, a piece at a time,
+// so that other partitions are served meanwhile. Only the last value of a key is kept, nothing is
+// decoded before the end (store_loaded).
+//
+// Appending: one batch for each operation, handed to the log at once; the log writes all batches of
+// a pass together and syncs them as a group. The shard is told through the high watermark, as a
+// produce with acks=all is.
+#include "runtime/partition_log.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "replica/replica_manager.h"
+
+enum {
+    LOAD_BYTES = 1 << 20,
+    BATCH_DECOMPRESSED_MAX = 256 << 20,
+    SHRINK_BYTES = 1 << 20,
+    SHRINK_FACTOR = 8
+};
+
+struct append {
+    struct list link;
+    struct partition_log *owner;  // NULL: the owner is gone
+    struct log_append_op op;
+    struct batch_builder builder;
+    struct arena arena;
+};
+
+// Records of one open transaction, met while loading.
+struct open_transaction {
+    struct list link;
+    int64_t producer_id;
+    struct list records;  // of open_record
+};
+
+struct open_record {
+    struct list link;
+    int64_t offset;
+    size_t key_size;
+    size_t value_size;
+    bool is_tombstone;
+    uint8_t bytes[];
+};
+
+struct load {
+    struct partition_log *owner;  // NULL: gone
+    struct env_job job;
+    struct log_slice slice;
+    struct log_warm_op warm;
+    uint8_t *data;
+    enum err result;
+    struct list transactions;  // of open_transaction
+    int64_t next;              // offset to read from
+};
+
+struct partition_log {
+    struct env *env;
+    struct partition *partition;
+    struct store *store;
+    struct runtime_machine machine;
+    struct runtime_log log;
+    struct runtime_shard *shard;
+    void (*loaded)(struct store *store);
+    struct list appends;  // of append, in the order of their offsets
+    struct produce_waiter waiter;
+    bool is_waiting;
+    int64_t end;  // behind the last record handed to the log
+    struct load *load;
+    int64_t shrink_base;   // the store was written again from here …
+    int64_t shrink_end;    // … to here; 0: no shrinking under way
+    struct env_task fail;  // reports a failed load
+    enum err fail_reason;
+    struct env_task stop;
+    void (*stopped)(struct store *store);
+};
+
+// ---- The machine, the same for all coordinators ----
+
+static enum err replay(void *state, const struct runtime_record *record, int64_t offset,
+                       int32_t epoch) {
+    (void)epoch;
+    return store_put(state, record->key, record->value, offset);
+}
+
+static void mark(void *state, int64_t offset) {
+    (void)state;
+    (void)offset;
+}
+
+static void committed(void *state, int64_t offset) {
+    store_committed(state, offset);
+}
+static void rollback(void *state, int64_t offset) {
+    store_rollback(state, offset);
+}
+
+// ---- Appending ----
+
+static void wait_for_end(struct partition_log *p);
+
+// The rewritten store is durable: what lies below it goes, except what an open transaction still
+// needs.
+static void finish_shrink(struct partition_log *p) {
+    struct log *log = p->partition->log;
+    int64_t base = MIN(p->shrink_base, log_last_stable_offset(log, p->partition->high_watermark));
+    p->shrink_end = 0;
+    enum err err = log_advance_start(log, base);
+    if (err != ERR_NONE) {
+        log_warn(env_logger(p->env), "runtime", "%.*s-%d cannot be shortened: %s",
+                 SLICE_PRINT(p->partition->topic->name), p->partition->index, err_text(err));
+    }
+}
+
+static void tell_durable(struct partition_log *p) {
+    int64_t durable = p->partition->high_watermark;
+    runtime_committed(p->shard, durable - 1);
+    if (p->shrink_end > 0 && durable >= p->shrink_end) finish_shrink(p);
+}
+
+static void waited(struct produce_waiter *waiter, enum err result) {
+    struct partition_log *p = container_of(waiter, struct partition_log, waiter);
+    p->is_waiting = false;
+    if (result != ERR_NONE) return;  // the partition is on its way out: a stop follows
+    tell_durable(p);
+    wait_for_end(p);
+}
+
+// The high watermark is waited for one step at a time: every time it moves, all that it covers is
+// told at once.
+static void wait_for_end(struct partition_log *p) {
+    int64_t durable = p->partition->high_watermark;
+    if (p->is_waiting || durable >= p->end) return;
+    p->waiter.required = durable + 1;
+    p->waiter.done = waited;
+    list_init(&p->waiter.link);
+    p->is_waiting = !partition_wait_produce(p->partition, &p->waiter);
+}
+
+static void append_free(struct append *a) {
+    list_remove(&a->link);
+    batch_builder_deinit(&a->builder);
+    arena_deinit(&a->arena);
+    memory_free(a);
+}
+
+static void append_done(struct log_append_op *op, enum err result) {
+    struct append *a = container_of(op, struct append, op);
+    struct partition_log *p = a->owner;
+    int64_t before = op->base_offset - 1;
+    append_free(a);
+    if (p == NULL) return;
+    if (result == ERR_NONE) {
+        wait_for_end(p);
+        return;
+    }
+    // This batch and all behind it are gone.
+    p->end = MIN(p->end, before + 1);
+    p->shrink_end = 0;
+    runtime_lost(p->shard, before, result);
+}
+
+static enum err append(struct runtime_log *log, const struct runtime_record *records, int32_t count,
+                       int64_t *last_offset) {
+    struct partition_log *p = container_of(log, struct partition_log, log);
+    struct append *a = memory_zalloc(1, sizeof *a);
+    a->owner = p;
+    arena_init(&a->arena);
+    list_init(&a->link);
+    list_append(&p->appends, &a->link);
+    batch_builder_init(&a->builder);
+    int64_t now = env_wall_ms(p->env);
+    for (int32_t i = 0; i < count; i++) {
+        struct record record = {.timestamp = now, .key = records[i].key, .value = records[i].value};
+        batch_builder_append(&a->builder, &record);
+    }
+    struct slice bytes;
+    enum err err = batch_builder_finish(&a->builder, COMPRESSION_NONE, 0, &bytes);
+    if (err == ERR_NONE) err = partition_check_leader(p->partition, -1);
+    if (err == ERR_NONE) {
+        a->op = (struct log_append_op){.batch = a->builder.data,
+                                       .size = bytes.size,
+                                       .leader_epoch = p->partition->leader_epoch,
+                                       .origin = APPEND_COORDINATOR,
+                                       .arena = &a->arena,
+                                       .done = append_done};
+        err = log_append_start(p->partition->log, &a->op);
+    }
+    if (err != ERR_NONE) {
+        append_free(a);
+        return err;
+    }
+    *last_offset = a->op.last_offset;
+    p->end = a->op.last_offset + 1;
+    return ERR_NONE;
+}
+
+static int64_t next_offset(struct runtime_log *log) {
+    return log_end_assigned(container_of(log, struct partition_log, log)->partition->log);
+}
+
+// ---- Loading ----
+
+static struct open_transaction *transaction_of(struct load *l, int64_t producer_id, bool create) {
+    list_for_each(link, &l->transactions) {
+        struct open_transaction *t = container_of(link, struct open_transaction, link);
+        if (t->producer_id == producer_id) return t;
+    }
+    if (!create) return NULL;
+    struct open_transaction *t = memory_zalloc(1, sizeof *t);
+    t->producer_id = producer_id;
+    list_init(&t->link);
+    list_init(&t->records);
+    list_append(&l->transactions, &t->link);
+    return t;
+}
+
+static void transaction_free(struct open_transaction *t) {
+    for (struct list *l; (l = list_pop(&t->records)) != NULL;) {
+        memory_free(container_of(l, struct open_record, link));
+    }
+    list_remove(&t->link);
+    memory_free(t);
+}
+
+static void keep_record(struct open_transaction *t, const struct record *r) {
+    struct open_record *o = memory_alloc(sizeof *o + r->key.size + r->value.size);
+    o->offset = r->offset;
+    o->key_size = r->key.size;
+    o->value_size = r->value.size;
+    o->is_tombstone = slice_is_null(r->value);
+    memcpy(o->bytes, r->key.data, r->key.size);
+    if (r->value.size > 0) memcpy(o->bytes + r->key.size, r->value.data, r->value.size);
+    list_init(&o->link);
+    list_append(&t->records, &o->link);
+}
+
+static enum err load_record(struct partition_log *p, struct slice key, struct slice value,
+                            int64_t offset, int32_t epoch) {
+    struct runtime_record record = {.key = key, .value = value};
+    return runtime_replay(p->shard, &record, offset, epoch);
+}
+
+// A marker: key {int16 version, int16 type}. Its transaction's records count now, or never.
+static enum err end_transaction(struct partition_log *p, const struct batch *b,
+                                const struct record *marker) {
+    struct open_transaction *t = transaction_of(p->load, b->producer_id, false);
+    if (t == NULL || marker->key.size < 4) return ERR_NONE;
+    enum err err = ERR_NONE;
+    bool commits = load_i16(marker->key.data + 2) == CONTROL_COMMIT;
+    list_for_each(link, &t->records) {
+        if (!commits || err != ERR_NONE) break;
+        const struct open_record *o = container_of(link, struct open_record, link);
+        struct slice value = slice_of(o->bytes + o->key_size, o->value_size);
+        err = load_record(p, slice_of(o->bytes, o->key_size), o->is_tombstone ? SLICE_NULL : value,
+                          o->offset, b->leader_epoch);
+    }
+    transaction_free(t);
+    return err;
+}
+
+static enum err load_batch(struct partition_log *p, struct slice bytes) {
+    struct arena arena;
+    struct record_reader reader;
+    struct record record;
+    arena_init(&arena);
+    enum err err = record_reader_init(&reader, bytes, &arena, BATCH_DECOMPRESSED_MAX);
+    const struct batch *b = &reader.batch;
+    while (err == ERR_NONE && (err = record_reader_next(&reader, &record)) == ERR_NONE) {
+        if (batch_is_control(b)) {
+            err = end_transaction(p, b, &record);
+        } else if (slice_is_null(record.key)) {
+            continue;  // nobody's record: Kafka's own loader passes it over
+        } else if (batch_is_transactional(b)) {
+            keep_record(transaction_of(p->load, b->producer_id, true), &record);
+        } else {
+            err = load_record(p, record.key, record.value, record.offset, b->leader_epoch);
+        }
+    }
+    arena_deinit(&arena);
+    return err == ERR_EOF ? ERR_NONE : err;
+}
+
+static void load_next(struct partition_log *p);
+
+static void load_free(struct load *l) {
+    while (!list_is_empty(&l->transactions)) {
+        transaction_free(container_of(l->transactions.next, struct open_transaction, link));
+    }
+    memory_free(l->data);
+    memory_free(l);
+}
+
+static void load_failed(struct partition_log *p, enum err error) {
+    load_free(p->load);
+    p->load = NULL;
+    p->fail_reason = error;
+    env_defer(p->env, &p->fail);
+}
+
+static void run_failed(struct env_task *task) {
+    struct partition_log *p = container_of(task, struct partition_log, fail);
+    struct message text;
+    message_set(&text, "loading %.*s-%d: %s", SLICE_PRINT(p->partition->topic->name),
+                p->partition->index, err_text(p->fail_reason));
+    p->machine.failed(p->store, p->fail_reason, message_slice(&text));
+}
+
+static void load_finished(struct partition_log *p) {
+    load_free(p->load);
+    p->load = NULL;
+    enum err err = store_loaded(p->store);
+    if (err != ERR_NONE) {
+        p->fail_reason = err;
+        env_defer(p->env, &p->fail);
+        return;
+    }
+    runtime_activate(p->shard, p->partition->high_watermark - 1, p->partition->leader_epoch);
+    wait_for_end(p);
+    p->loaded(p->store);
+}
+
+static void read_slice(struct env_job *job) {
+    struct load *l = container_of(job, struct load, job);
+    size_t got = 0;
+    l->data = memory_alloc(l->slice.size);
+    l->result = file_read(l->slice.file, l->slice.position, l->data, l->slice.size, &got);
+    if (l->result == ERR_NONE && got < l->slice.size) l->result = ERR_TRUNCATED;
+}
+
+static void slice_read(struct env_job *job) {
+    struct load *l = container_of(job, struct load, job);
+    struct partition_log *p = l->owner;
+    log_slice_release(&l->slice);
+    if (p == NULL) {
+        load_free(l);
+        return;
+    }
+    enum err err = l->result;
+    struct slice rest = slice_of(l->data, l->slice.size);
+    while (err == ERR_NONE && rest.size > 0) {
+        struct batch b;
+        err = batch_decode(rest, &b);
+        if (err == ERR_NONE && b.size > rest.size) err = ERR_CORRUPT;
+        if (err == ERR_NONE) err = load_batch(p, slice_sub(rest, 0, b.size));
+        if (err == ERR_NONE) rest = slice_sub(rest, b.size, rest.size - b.size);
+    }
+    memory_free(l->data);
+    l->data = NULL;
+    l->next = l->slice.next_offset;
+    if (err != ERR_NONE) {
+        load_failed(p, err);
+    } else {
+        load_next(p);
+    }
+}
+
+static void warmed(struct log_warm_op *op, enum err result) {
+    struct load *l = container_of(op, struct load, warm);
+    struct partition_log *p = l->owner;
+    if (p == NULL) {
+        load_free(l);
+    } else if (result != ERR_NONE) {
+        load_failed(p, result);
+    } else {
+        load_next(p);
+    }
+}
+
+static void load_next(struct partition_log *p) {
+    struct load *l = p->load;
+    struct log *log = p->partition->log;
+    l->next = MAX(l->next, log_start_offset(log));
+    if (l->next >= log_end_written(log)) {
+        load_finished(p);
+        return;
+    }
+    enum err err = log_read(log, l->next, LOAD_BYTES, log_end_written(log), true, &l->slice);
+    if (err == ERR_WOULD_BLOCK) {
+        l->warm = (struct log_warm_op){
+            .log = log, .offset = l->next, .max_bytes = LOAD_BYTES, .done = warmed};
+        log_warm_start(&l->warm);
+    } else if (err != ERR_NONE) {
+        load_failed(p, err);
+    } else if (l->slice.size == 0) {
+        load_finished(p);
+    } else {
+        l->job = (struct env_job){.run = read_slice, .done = slice_read};
+        env_job_start(p->env, &l->job);
+    }
+}
+
+// ---- Life ----
+
+static void run_stop(struct env_task *task);
+
+struct partition_log *partition_log_new(const struct partition_log_options *options) {
+    struct partition_log *p = memory_zalloc(1, sizeof *p);
+    p->env = options->env;
+    p->partition = options->partition;
+    p->store = options->store;
+    p->loaded = options->loaded;
+    p->machine = (struct runtime_machine){.state = options->store,
+                                          .loading_error = ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                          .inactive_error = ERR_NOT_COORDINATOR,
+                                          .replay = replay,
+                                          .mark = mark,
+                                          .committed = committed,
+                                          .rollback = rollback,
+                                          .failed = options->failed};
+    p->log = (struct runtime_log){
+        .append = append, .next_offset = next_offset, .batch_records_max = INT32_MAX};
+    list_init(&p->appends);
+    list_init(&p->waiter.link);
+    env_task_init(&p->fail, run_failed);
+    env_task_init(&p->stop, run_stop);
+    p->shard = runtime_shard_new(p->env, &p->machine, &p->log);
+    p->end = log_end_assigned(p->partition->log);
+    p->load = memory_zalloc(1, sizeof *p->load);
+    p->load->owner = p;
+    list_init(&p->load->transactions);
+    load_next(p);
+    return p;
+}
+
+struct runtime_shard *partition_log_shard(struct partition_log *p) {
+    return p->shard;
+}
+
+// What is in flight frees itself when it comes back.
+static void detach(struct partition_log *p) {
+    if (p->is_waiting) produce_waiter_cancel(&p->waiter);
+    p->is_waiting = false;
+    while (!list_is_empty(&p->appends)) {
+        struct append *a = container_of(p->appends.next, struct append, link);
+        a->owner = NULL;
+        list_remove(&a->link);
+    }
+    if (p->load != NULL) p->load->owner = NULL;
+    p->load = NULL;
+    env_defer_cancel(p->env, &p->fail);
+}
+
+void partition_log_free(struct partition_log *p) {
+    detach(p);
+    env_defer_cancel(p->env, &p->stop);
+    runtime_shard_free(p->shard);
+    memory_free(p);
+}
+
+// Runs after the shard's own task, which ends the parked operations: deferred tasks run in order.
+static void run_stop(struct env_task *task) {
+    struct partition_log *p = container_of(task, struct partition_log, stop);
+    void (*stopped)(struct store *) = p->stopped;
+    struct store *store = p->store;
+    partition_log_free(p);
+    stopped(store);
+}
+
+void partition_log_stop(struct partition_log *p, enum err error,
+                        void (*stopped)(struct store *store)) {
+    detach(p);
+    runtime_deactivate(p->shard, error);
+    p->stopped = stopped;
+    env_defer(p->env, &p->stop);
+}
+
+// ---- Shrinking ----
+
+enum { SHRINK_BATCH_RECORDS = 1000 };
+
+void partition_log_shrink(struct partition_log *p) {
+    if (!runtime_is_active(p->shard) || p->shrink_end > 0) return;
+    int64_t size = log_size_bytes(p->partition->log);
+    if (size < SHRINK_BYTES || size / SHRINK_FACTOR < (int64_t)p->store->bytes) return;
+    int64_t base = log_end_assigned(p->partition->log), last = base - 1;
+    struct runtime_record records[SHRINK_BATCH_RECORDS];
+    int32_t count = 0;
+    enum err err = ERR_NONE;
+    map_for_each(n, &p->store->entries) {
+        const struct store_entry *e = container_of(n, struct store_entry, by_key);
+        records[count++] = (struct runtime_record){.key = e->by_key.key, .value = e->value};
+        if (count < SHRINK_BATCH_RECORDS) continue;
+        if (err != ERR_NONE) break;
+        err = append(&p->log, records, count, &last);
+        count = 0;
+    }
+    if (err == ERR_NONE && count > 0) err = append(&p->log, records, count, &last);
+    if (err != ERR_NONE) return;  // the disk is full or failing: tried again later
+    p->shrink_base = base;
+    p->shrink_end = last + 1;
+    // An empty store leaves nothing to wait for.
+    if (last < base) finish_shrink(p);
+}

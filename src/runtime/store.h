@@ -1,0 +1,52 @@
+// The compacted view of a coordinator's partition: for every key the value that was written last.
+// It is the persistent state of a coordinator, and the only thing that replay changes; whatever
+// else a coordinator keeps (decoded groups, members …) follows from it by `apply`.
+//
+// It also keeps what it takes to go back: while a write is not durable, the value that its key had
+// before. So a failed write is taken back by setting the old values again, in reverse order, and a
+// coordinator needs no code of its own for that.
+//
+// Belongs to its shard's reactor.
+#pragma once
+
+#include "base/map.h"
+#include "base/slice.h"
+#include "gen/err.h"
+
+struct store_entry {
+    struct map_node by_key;  // by_key.key
+    struct slice value;
+    size_t capacity;  // bytes of the value's block
+};
+
+struct store {
+    struct map entries;
+    size_t bytes;      // keys and values of all entries: what a rewritten log would hold
+    struct list undo;  // of store_undo, oldest first
+    bool keeps_undo;   // false while the log is loaded
+    // Called after the key has got its value (null: it is gone). The slices live until the next
+    // change of that key.
+    enum err (*apply)(void *context, struct slice key, struct slice value);
+    void *context;
+};
+
+void store_init(struct store *store, uint64_t seed,
+                enum err (*apply)(void *context, struct slice key, struct slice value),
+                void *context);
+void store_deinit(struct store *store);
+
+// Sets the key, or removes it when value is null; copies both. `offset`: of the record.
+MUST_CHECK enum err store_put(struct store *store, struct slice key, struct slice value,
+                              int64_t offset);
+// Null when there is none.
+struct slice store_get(const struct store *store, struct slice key);
+
+// Everything up to `offset` is durable: no way back below it.
+void store_committed(struct store *store, int64_t offset);
+// Takes back everything beyond `offset`.
+void store_rollback(struct store *store, int64_t offset);
+// After loading: applies every entry once (while loading nothing is applied), then keeps undo.
+MUST_CHECK enum err store_loaded(struct store *store);
+
+// Equal for equal contents, whatever the order in which they came.
+uint64_t store_hash(const struct store *store);
