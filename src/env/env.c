@@ -2,6 +2,8 @@
 // the world's own functions.
 #include "env/world.h"
 
+#include <stdatomic.h>
+
 #include "base/assert.h"
 
 void world_env_init(struct env *env, const struct world *world, struct logger *logger,
@@ -27,7 +29,7 @@ void world_pass_begin(struct env *env, uint64_t now_ns) {
     // A clock that went back (it must not) would fire nothing for a while; standing still is the
     // lesser evil.
     env->now_ns = MAX(now_ns, env->now_ns);
-    env->wall_ms = WALL_UNKNOWN;
+    atomic_store_explicit(&env->wall_ms, WALL_UNKNOWN, memory_order_relaxed);
 }
 
 void world_timers_run(struct env *env) {
@@ -92,8 +94,11 @@ uint64_t env_clock_ns(struct env *env) {
     return env->world->clock_ns(env);
 }
 int64_t env_wall_ms(struct env *env) {
-    if (env->wall_ms == WALL_UNKNOWN) env->wall_ms = env->world->wall_ms(env);
-    return env->wall_ms;
+    int64_t wall_ms = atomic_load_explicit(&env->wall_ms, memory_order_relaxed);
+    if (wall_ms != WALL_UNKNOWN) return wall_ms;
+    wall_ms = env->world->wall_ms(env);
+    atomic_store_explicit(&env->wall_ms, wall_ms, memory_order_relaxed);
+    return wall_ms;
 }
 
 uint64_t env_random(struct env *env) {

@@ -44,11 +44,11 @@ struct env *env_reactor(struct env *env, uint32_t index);
 // Monotonic nanoseconds, taken once per loop pass: cheap, and equal for all that happens in one
 // pass.
 uint64_t env_now_ns(struct env *env);
-// Milliseconds since 1970 in UTC, of the same instant. May jump (NTP).
+// Milliseconds since 1970 in UTC, of the same instant. May jump (NTP). Any thread.
 int64_t env_wall_ms(struct env *env);
 // The monotonic clock right now, for measuring work inside a pass. Any thread.
 uint64_t env_clock_ns(struct env *env);
-// Unpredictable bits, good for ids and secrets (in the simulation: of the seed).
+// Unpredictable bits, good for ids and secrets (in the simulation: of the seed). Any thread.
 uint64_t env_random(struct env *env);
 struct uuid env_random_uuid(struct env *env);
 // Any thread.

@@ -74,6 +74,7 @@ struct posix_reactor {
     uint64_t spin_pause_ns;  // no spinning before this
     struct list closed;      // posix_closed.link
     uint8_t *scratch;        // POSIX_SCRATCH bytes, for small file ranges on their way to a socket
+    pthread_mutex_t entropy_lock;  // jobs draw from it, too
     uint64_t entropy[32];
     uint32_t entropy_left;
     pthread_t thread;

@@ -35,6 +35,7 @@ int64_t posix_wall_ms(struct env *env) {
 
 uint64_t posix_random(struct env *env) {
     struct posix_reactor *reactor = reactor_of(env);
+    pthread_mutex_lock(&reactor->entropy_lock);
     if (reactor->entropy_left == 0) {
         ssize_t got = getrandom(reactor->entropy, sizeof reactor->entropy, 0);
         if (got != (ssize_t)sizeof reactor->entropy) fatal("getrandom: no entropy");
@@ -43,6 +44,7 @@ uint64_t posix_random(struct env *env) {
     uint64_t *word = &reactor->entropy[--reactor->entropy_left];
     uint64_t value = *word;
     *word = 0;  // may have become a secret
+    pthread_mutex_unlock(&reactor->entropy_lock);
     return value;
 }
 

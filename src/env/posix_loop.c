@@ -251,6 +251,7 @@ bool posix_socket_allowed(struct env_posix *posix, int descriptor) {
 static void reactor_init(struct posix_reactor *reactor, struct env_posix *posix, uint32_t index) {
     world_env_init(&reactor->env, &posix_world, posix->logger, index, posix->reactor_count);
     reactor->process = posix;
+    pthread_mutex_init(&reactor->entropy_lock, NULL);
     reactor->epoll = epoll_create1(EPOLL_CLOEXEC);
     reactor->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (reactor->epoll < 0 || reactor->wake < 0) fatal("epoll_create1 or eventfd: %d", errno);
@@ -327,6 +328,7 @@ void env_posix_free(struct env_posix *posix) {
         close(reactor->epoll);
         close(reactor->wake);
         memory_free(reactor->scratch);
+        pthread_mutex_destroy(&reactor->entropy_lock);
         world_env_deinit(&reactor->env);
     }
     if (posix->signals >= 0) close(posix->signals);

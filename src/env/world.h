@@ -65,8 +65,8 @@ struct world {
 
 struct env {
     const struct world *world;
-    uint64_t now_ns;  // of this pass
-    int64_t wall_ms;  // of this pass; WALL_UNKNOWN until somebody asks
+    uint64_t now_ns;          // of this pass
+    _Atomic int64_t wall_ms;  // of this pass; WALL_UNKNOWN until somebody asks, from any thread
     struct heap timers;
     struct list deferred;  // env_task.link
     struct list writes;    // file.write_link: files with submitted writes
