@@ -23,7 +23,6 @@ static const struct {
     AT_TOP(API_INIT_PRODUCER_ID, init_producer_id),
     AT_TOP(API_METADATA, metadata),
     AT_TOP(API_DESCRIBE_LOG_DIRS, describe_log_dirs),
-    AT_TOP(API_ELECT_LEADERS, elect_leaders),
     AT_TOP(API_DESCRIBE_QUORUM, describe_quorum),
     AT_TOP(API_LIST_CONFIG_RESOURCES, list_config_resources),
     AT_TOP(API_ALLOCATE_PRODUCER_IDS, allocate_producer_ids),
@@ -177,6 +176,7 @@ static void fill_describe_producers(struct api_call *call, int16_t code, struct 
 static void fill_elect_leaders(struct api_call *call, int16_t code, struct slice text) {
     const struct elect_leaders_request *request = call->request;
     struct elect_leaders_response *response = call->response;
+    if (call->version >= 1) response->error_code = code;
     response->replica_election_results_count = MAX(request->topic_partitions_count, 0);
     response->replica_election_results = elect_leaders_response_replica_election_result_new(
         call->arena, response->replica_election_results_count);
