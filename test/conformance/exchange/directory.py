@@ -105,33 +105,35 @@ class Directory:
         self.data = broker.properties()['log.dirs'].split(',')
         self.meta = broker.properties().get('metadata.log.dir', self.data[0])
         self.log = os.path.join(self.meta, '__cluster_metadata-0')
+        self.metadata_dump = None
 
     def all(self):
         return sorted(set(self.data + [self.meta]))
 
     def metadata(self):
-        """Dump of the metadata log, oldest segment first."""
-        paths = sorted(glob.glob(os.path.join(self.log, '*.log')))
-        dump = Dump(self.lane, paths, '--cluster-metadata-decoder', '--deep-iteration')
-        return [l for p in paths for l in dump.sections[p]]
+        """Lines of the metadata log, oldest segment first; one dump of it and of its snapshots."""
+        if self.metadata_dump is None:
+            paths = sorted(glob.glob(os.path.join(self.log, '*.log')) +
+                           glob.glob(os.path.join(self.log, '*.checkpoint')))
+            self.metadata_dump = Dump(self.lane, paths, '--cluster-metadata-decoder',
+                                      '--deep-iteration')
+        return [l for p, lines in sorted(self.metadata_dump.sections.items())
+                if p.endswith('.log') for l in lines]
 
     # ---- Apache's tools read what we wrote
 
     def dump_everything(self):
-        logs = [p for d in self.data for p in files(d, '*.log') if '__cluster_metadata' not in p]
-        dump = Dump(self.lane, logs, '--deep-iteration', '--print-data-log')
-        equal(dump.complaints(), [], 'DumpLogSegments of the segments')
-        equal(len(dump.sections), len(logs), 'dumped segments')
-        others = [p for d in self.all() for p in files(d, '*.index', '*.timeindex', '*.txnindex',
-                                                       '[0-9]*.snapshot')]
-        dump = Dump(self.lane, others)
-        equal(dump.complaints(), [], 'DumpLogSegments of the indexes')
-        paths = sorted(glob.glob(os.path.join(self.log, '*.log')) +
-                       glob.glob(os.path.join(self.log, '*.checkpoint')))
-        dump = Dump(self.lane, paths, '--cluster-metadata-decoder', '--deep-iteration')
-        equal(dump.complaints(), [], 'DumpLogSegments of the metadata log')
-        for path in paths:
-            true('isvalid: true' in '\n'.join(dump.sections[path]), 'nothing dumped of ' + path)
+        """Segments, indexes, producer snapshots; then the metadata log and its snapshots."""
+        paths = [p for d in self.all() if d in self.data
+                 for p in files(d, '*.log', '*.index', '*.timeindex', '*.txnindex', '[0-9]*.snapshot')
+                 if '__cluster_metadata' not in p]
+        dump = Dump(self.lane, paths, '--deep-iteration', '--print-data-log')
+        equal(dump.complaints(), [], 'DumpLogSegments of the data')
+        equal(len(dump.sections), len(paths), 'dumped files')
+        self.metadata()
+        equal(self.metadata_dump.complaints(), [], 'DumpLogSegments of the metadata log')
+        for path, lines in self.metadata_dump.sections.items():
+            true('isvalid: true' in '\n'.join(lines), 'nothing dumped of ' + path)
 
     def newest_snapshot(self):
         paths = sorted(glob.glob(os.path.join(self.log, '*.checkpoint')))
