@@ -23,6 +23,11 @@ def partitions_of(kit, name):
     return None if topic['error_code'] else sorted(p['partition_index'] for p in topic['partitions'])
 
 
+def appears(kit, name, partitions):
+    """Apache Kafka shows a topic a moment after it answered."""
+    kit.wait(lambda: partitions_of(kit, name) == partitions, '%s has not partitions %s' % (name, partitions))
+
+
 def one_result_per_topic(kit):
     """CreatePartitions answers each topic once, also when it fails."""
     kit.create('cp-a')
@@ -53,7 +58,7 @@ def manual_assignment(kit):
     row = {'name': 'manual', 'num_partitions': -1, 'replication_factor': -1, 'assignments': [
         {'partition_index': 0, 'broker_ids': [1]}, {'partition_index': 1, 'broker_ids': [1]}]}
     equal(codes(create(kit, row)), {'manual': 'NONE'})
-    equal(partitions_of(kit, 'manual'), [0, 1])
+    appears(kit, 'manual', [0, 1])
 
 
 def same_name_twice(kit):
@@ -66,13 +71,13 @@ def same_name_twice(kit):
 
 def defaults(kit):
     equal(codes(create(kit, {'name': 'dflt', 'num_partitions': -1, 'replication_factor': -1})), {'dflt': 'NONE'})
-    equal(partitions_of(kit, 'dflt'), [0, 1, 2])
+    appears(kit, 'dflt', [0, 1, 2])
 
 
 def good_and_bad(kit):
     got = codes(create(kit, {'name': 'mix-ok'}, {'name': 'mix-bad', 'replication_factor': 3}, {'name': 'mix/'}))
     equal(got, {'mix-ok': 'NONE', 'mix-bad': 'INVALID_REPLICATION_FACTOR', 'mix/': 'INVALID_TOPIC_EXCEPTION'})
-    equal(partitions_of(kit, 'mix-ok'), [0])
+    appears(kit, 'mix-ok', [0])
 
 
 def configs_on_create(kit):
@@ -134,6 +139,26 @@ def changes_take_effect(kit):
     kit.wait(lambda: kit.produce('eff', batch())['error_code'] == 0, 'accepted again')
 
 
+def connection_limits_change(kit):
+    """max.connections.per.ip, lowered while running, closes connections beyond it; taken back, they are served again."""
+    def served(count):
+        conns = [kit.conn() for _ in range(count)]
+        good = 0
+        for c in conns:
+            try:
+                c.call('api_versions', 0, {})
+                good += 1
+            except (wire.Closed, OSError):
+                pass
+            c.close()
+        return good
+    equal(served(6), 6)
+    error_is(kit.alter(BROKER, '1', ('set', 'max.connections.per.ip', '4'))['error_code'], 'NONE')
+    kit.wait(lambda: 1 <= served(6) <= 4, 'six connections are served')
+    error_is(kit.alter(BROKER, '1', ('delete', 'max.connections.per.ip', None))['error_code'], 'NONE')
+    kit.wait(lambda: served(6) == 6, 'six connections are not served again')
+
+
 def old_alter_configs(kit):
     """AlterConfigs puts back what it does not name, and validates before it does."""
     kit.create('old', config={'retention.ms': '1000', 'segment.ms': '2000'})
@@ -160,7 +185,7 @@ def delete_disabled(kit):
     rows = other.call('delete_topics', 6, {'topics': [{'name': 'stays', 'topic_id': bytes(16)}],
                                            'timeout_ms': 1000})['responses']
     equal([wire.err(r['error_code']) for r in rows], ['TOPIC_DELETION_DISABLED'])
-    equal(partitions_of(other, 'stays'), [0])
+    appears(other, 'stays', [0])
     kit.lane.stop(b)
 
 
@@ -205,7 +230,7 @@ def page_load(kit):
 
 
 CHECKS = [one_result_per_topic, grown_partition_serves, validate_only, manual_assignment, same_name_twice, defaults,
-          good_and_bad, configs_on_create, layers, changes_take_effect, old_alter_configs, delete_disabled,
+          good_and_bad, configs_on_create, layers, changes_take_effect, connection_limits_change, old_alter_configs, delete_disabled,
           delete_and_create_again, flags, page_load]
 
 
