@@ -258,11 +258,10 @@ static enum err refuse_key(struct slice name, const char *what, struct message *
 // ssl.client.auth may also stand under a listener's prefix.
 static enum err refuse_client_certificates(const struct config *config, struct message *error) {
     for (int32_t i = 0; i < config->entry_count; i++) {
-        struct slice name = slice_cstring(config->entries[i].name);
+        struct slice name = config->entries[i].name;
         enum config_key key;
         if (!config_broker_key_of(name, &key) || key != BROKER_SSL_CLIENT_AUTH) continue;
-        if (slice_equal_cstring(slice_trim(slice_cstring(config->entries[i].text)), "none"))
-            continue;
+        if (slice_equal_cstring(slice_trim(config->entries[i].text), "none")) continue;
         return refuse_key(name, "client certificates are not checked", error);
     }
     return ERR_NONE;

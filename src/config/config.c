@@ -18,23 +18,12 @@ struct config *config_new(void) {
 
 void config_free(struct config *config) {
     if (config == NULL) return;
-    for (int32_t i = 0; i < config->entry_count; i++) {
-        memory_free(config->entries[i].name);
-        memory_free(config->entries[i].text);
-    }
     for (int32_t i = 0; i < config->warning_count; i++)
         memory_free(config->warnings[i]);
     memory_free(config->entries);
     memory_free(config->warnings);
     arena_deinit(&config->arena);
     memory_free(config);
-}
-
-static char *heap_cstring(struct slice s) {
-    char *text = memory_alloc(s.size + 1);
-    if (s.size > 0) memcpy(text, s.data, s.size);
-    text[s.size] = '\0';
-    return text;
 }
 
 void config_warn(struct config *config, const char *format, ...) {
@@ -61,7 +50,7 @@ struct config_entry *config_find_entry(const struct config *config, struct slice
                                        enum config_source source) {
     for (int32_t i = 0; i < config->entry_count; i++) {
         struct config_entry *entry = &config->entries[i];
-        if (entry->source == source && slice_equal_cstring(name, entry->name)) return entry;
+        if (entry->source == source && slice_equal(name, entry->name)) return entry;
     }
     return NULL;
 }
@@ -72,8 +61,7 @@ static void put_entry(struct config *config, struct slice name, struct slice tex
                       enum config_source source) {
     struct config_entry *entry = config_find_entry(config, name, source);
     if (entry != NULL) {
-        memory_free(entry->text);
-        entry->text = heap_cstring(text);
+        entry->text = arena_copy(&config->arena, text);
         return;
     }
     if (config->entry_count == config->entry_capacity) {
@@ -81,13 +69,11 @@ static void put_entry(struct config *config, struct slice name, struct slice tex
         config->entries = memory_realloc(config->entries, (size_t)config->entry_capacity,
                                          sizeof *config->entries);
     }
-    config->entries[config->entry_count++] =
-        (struct config_entry){heap_cstring(name), heap_cstring(text), source};
+    config->entries[config->entry_count++] = (struct config_entry){
+        arena_copy(&config->arena, name), arena_copy(&config->arena, text), source};
 }
 
 static void drop_entry(struct config *config, struct config_entry *entry) {
-    memory_free(entry->name);
-    memory_free(entry->text);
     *entry = config->entries[--config->entry_count];
 }
 
@@ -118,8 +104,7 @@ static void settle_one(struct config *config, enum config_key key) {
     }
     struct config_entry *entry =
         config_find_entry(config, slice_cstring(config_rows[key].name), source);
-    enum err err =
-        config_parse(key, slice_cstring(entry->text), &config->arena, &config->values[key], NULL);
+    enum err err = config_parse(key, entry->text, &config->arena, &config->values[key], NULL);
     assert(err == ERR_NONE);  // it was checked when the entry was put
 }
 
@@ -236,10 +221,10 @@ static void fill_node_id(struct config *config) {
         config_find_entry(config, broker, CONFIG_SOURCE_STATIC_BROKER);
     if ((node_entry == NULL) == (broker_entry == NULL)) return;
     if (node_entry == NULL) {
-        put_entry(config, node, slice_cstring(broker_entry->text), CONFIG_SOURCE_STATIC_BROKER);
+        put_entry(config, node, broker_entry->text, CONFIG_SOURCE_STATIC_BROKER);
         settle(config, BROKER_NODE_ID);
     } else {
-        put_entry(config, broker, slice_cstring(node_entry->text), CONFIG_SOURCE_STATIC_BROKER);
+        put_entry(config, broker, node_entry->text, CONFIG_SOURCE_STATIC_BROKER);
         settle(config, BROKER_BROKER_ID);
     }
 }
@@ -262,8 +247,7 @@ struct config *config_copy(const struct config *config) {
     struct config *copy = config_new();
     for (int32_t i = 0; i < config->entry_count; i++) {
         const struct config_entry *entry = &config->entries[i];
-        enum err err = config_set(copy, slice_cstring(entry->name), slice_cstring(entry->text),
-                                  entry->source, NULL);
+        enum err err = config_set(copy, entry->name, entry->text, entry->source, NULL);
         assert(err == ERR_NONE);
     }
     if (config->finished) {
@@ -349,8 +333,8 @@ int64_t config_log_flush_interval_ms(const struct config *config) {
 bool config_entry_at(const struct config *config, int32_t index, struct slice *name,
                      struct slice *text, enum config_source *source) {
     if (index >= config->entry_count) return false;
-    *name = slice_cstring(config->entries[index].name);
-    *text = slice_cstring(config->entries[index].text);
+    *name = config->entries[index].name;
+    *text = config->entries[index].text;
     *source = config->entries[index].source;
     return true;
 }
@@ -359,7 +343,7 @@ bool config_text(const struct config *config, struct slice name, enum config_sou
                  struct slice *text) {
     const struct config_entry *entry = config_find_entry(config, name, source);
     if (entry == NULL) return false;
-    *text = slice_cstring(entry->text);
+    *text = entry->text;
     return true;
 }
 
@@ -408,12 +392,10 @@ int32_t config_listener_int(const struct config *config, struct slice listener,
     for (int32_t i = 0; i < config->entry_count; i++) {
         const struct config_entry *entry = &config->entries[i];
         struct slice name, base;
-        if (entry->source >= best ||
-            !config_listener_prefix(slice_cstring(entry->name), &name, &base))
-            continue;
+        if (entry->source >= best || !config_listener_prefix(entry->name, &name, &base)) continue;
         if (!slice_equal_cstring(base, config_rows[key].name) || !slice_equal(name, listener))
             continue;
-        if (slice_parse_int64(slice_trim(slice_cstring(entry->text)), &value)) best = entry->source;
+        if (slice_parse_int64(slice_trim(entry->text), &value)) best = entry->source;
     }
     return (int32_t)value;
 }

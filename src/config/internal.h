@@ -6,8 +6,8 @@
 
 // One value that somebody set, as it was written.
 struct config_entry {
-    char *name;  // owned
-    char *text;  // owned
+    struct slice name;  // both in the config's arena
+    struct slice text;
     enum config_source source;
 };
 
