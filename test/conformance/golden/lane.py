@@ -1,5 +1,7 @@
-"""The data directory that Apache Kafka 4.3.1 wrote (README.md beside this file): what `taccola dump-log` prints must be what Apache's
-DumpLogSegments printed, line by line as text and field by field as JSON, for every file that has a dump."""
+"""The data directory that Apache Kafka 4.3.1 wrote (README.md beside this file). What `taccola dump-log` prints must be what Apache's
+DumpLogSegments printed, line by line as text and field by field as JSON, for every file that has a dump; and a broker started on a copy
+serves every record, byte for byte, with the topics, configs and quotas of its metadata log."""
+import base64
 import hashlib
 import json
 import os
@@ -9,6 +11,8 @@ import shutil
 import tarfile
 
 import broker as brokers
+import wire
+from kit import Kit, equal
 from main import CannotRun, Failed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -174,6 +178,105 @@ class Golden:
                     raise Failed('%s: exit %d: %s' % (name, code, text[-300:]))
 
 
+def partitions(data):
+    """{(topic, partition): the bytes of its segments in order}"""
+    found = {}
+    for directory in sorted(os.listdir(data)):
+        m = re.fullmatch(r'(.+)-(\d+)', directory)
+        if not m or directory.startswith('__cluster_metadata') or directory.endswith('-delete'):
+            continue
+        content = b''
+        for file in sorted(os.listdir(os.path.join(data, directory))):
+            if file.endswith('.log'):
+                with open(os.path.join(data, directory, file), 'rb') as f:
+                    content += f.read()
+        found[m[1], int(m[2])] = content
+    return found
+
+
+class Served:
+    """A broker on a copy of the directory."""
+
+    def __init__(self, lane, root, which):
+        self.data = os.path.join(root, which)
+        # Records are older than any retention by the time that somebody runs this.
+        self.broker = lane.broker({'log.retention.ms': -1}, name=which, start=False)
+        shutil.copytree(self.data, self.broker.data)
+        self.broker.start()
+        self.kit = Kit(lane, self.broker)
+
+    def every_byte(self):
+        """All batches of all partitions: what is in the files, from the log start on."""
+        total = 0
+        for (topic, partition), content in partitions(self.data).items():
+            start = self.kit.list_offset(topic, -2, partition)
+            equal(start['error_code'], 0, 'earliest of %s-%d' % (topic, partition))
+            want = [b for b in wire.batches(content) if b.last_offset >= start['offset']]
+            got = self.kit.read(topic, partition, start['offset'])
+            equal([b.base_offset for b in got], [b.base_offset for b in want], '%s-%d' % (topic, partition))
+            for a, b in zip(got, want):
+                if a.data != b.data:
+                    raise Failed('%s-%d: other bytes at offset %d' % (topic, partition, a.base_offset))
+            end = self.kit.list_offset(topic, -1, partition)['offset']
+            equal(end, want[-1].last_offset + 1 if want else start['offset'], 'end of %s-%d' % (topic, partition))
+            total += len(want)
+        if total < 2400:
+            raise Failed('only %d batches' % total)
+
+    def metadata(self):
+        topics = {t['name']: t for t in self.kit.metadata(None)['topics']}
+        want = {}
+        for topic, partition in partitions(self.data):
+            want.setdefault(topic, set()).add(partition)
+        equal({n: {p['partition_index'] for p in t['partitions']} for n, t in topics.items()}, want, 'topics')
+        for name, topic in topics.items():
+            for partition in topic['partitions']:
+                equal((partition['error_code'], partition['leader_id']), (0, 1), name)
+            path = os.path.join(self.data, name + '-0', 'partition.metadata')
+            with open(path, encoding='utf-8') as f:
+                text = f.read().split('topic_id: ')[1].strip()
+            equal(base64.urlsafe_b64encode(topic['topic_id']).decode().rstrip('='), text, 'id of ' + name)
+
+    def offsets(self):
+        equal(self.kit.list_offset('g-del', -2)['offset'], 12, 'start after DeleteRecords')
+        equal(self.kit.list_offset('g-txn', -1, 1)['offset'], 25, 'end of g-txn-1')
+        equal(self.kit.list_offset('g-txn', -1, 1, isolation=1)['offset'], 24, 'last stable offset below an open transaction')
+
+    def transactions(self):
+        for partition, aborted in ((0, [6, 18]), (1, [6, 18])):
+            p = self.kit.fetch('g-txn', 0, partition, isolation=1)
+            equal([row['first_offset'] for row in p['aborted_transactions']], aborted, 'aborted of g-txn-%d' % partition)
+        equal(wire.batches(p['records'])[-1].last_offset, 23, 'nothing of the open transaction')
+
+    def settings(self):
+        topic = self.kit.configs(2, 'g-seg')
+        equal((topic['segment.bytes']['value'], topic['segment.bytes']['config_source']), ('1048576', 1), 'segment.bytes')
+        equal(self.kit.configs(2, 'g-none')['retention.ms']['value'], '-1', 'retention.ms')
+        equal(self.kit.configs(32, 'golden-share')['share.auto.offset.reset']['value'], 'earliest', 'group config')
+        equal(self.kit.configs(16, 'cm1')['interval.ms']['value'], '60000', 'client metrics')
+        quotas = self.kit.call('describe_client_quotas', 1, {'components': [], 'strict': False})['entries']
+        equal([(q['entity'][0]['entity_name'], q['values'][0]['value']) for q in quotas], [('golden', 123456.0)], 'quotas')
+
+    def goes_on(self):
+        """A producer of the directory writes on, once. (Whether it is still known depends on the day: producer.id.expiration.ms.)"""
+        last = wire.batches(partitions(self.data)['g-none', 0])
+        idempotent = [b for b in last if b.pid >= 0][-1]
+        following = wire.batch([b'next'], pid=idempotent.pid, pid_epoch=idempotent.pid_epoch,
+                               sequence=idempotent.sequence + idempotent.count)
+        r = self.kit.produce('g-none', following)
+        equal((r['error_code'], r['base_offset']), (0, last[-1].last_offset + 1), 'the next sequence')
+        again = self.kit.produce('g-none', following)
+        equal((again['error_code'], again['base_offset']), (0, r['base_offset']), 'the same once more')
+
+
+def serve(lane, golden, which):
+    served = Served(lane, golden.root, which)
+    for name, check in (('every byte', served.every_byte), ('metadata', served.metadata), ('offsets', served.offsets),
+                        ('transactions', served.transactions), ('settings', served.settings), ('goes on', served.goes_on)):
+        lane.attempt('serve %s: %s' % (which, name), check)
+    lane.stop(served.broker)
+
+
 def run(lane):
     if not os.access(brokers.TACCOLA, os.X_OK):
         raise CannotRun('no taccola binary (set TACCOLA or run make build)')
@@ -185,3 +288,5 @@ def run(lane):
     lane.attempt('live copy', golden.live_copy)
     lane.attempt('damage', golden.damage_is_told)
     lane.attempt('any bytes', golden.any_bytes)
+    serve(lane, golden, 'data')
+    serve(lane, golden, 'data-live')
