@@ -50,7 +50,7 @@ static void fill_replicas(struct api_call *call, const struct raft_replica *repl
     *out_count = count;
     for (int32_t i = 0; i < count; i++) {
         (*out)[i].replica_id = replicas[i].id;
-        (*out)[i].replica_directory_id = replicas[i].directory_id;
+        if (call->version >= 2) (*out)[i].replica_directory_id = replicas[i].directory_id;
         (*out)[i].log_end_offset = replicas[i].log_end_offset;
         (*out)[i].last_fetch_timestamp = replicas[i].last_fetch_timestamp_ms;
         (*out)[i].last_caught_up_timestamp = replicas[i].last_caught_up_timestamp_ms;

@@ -228,7 +228,9 @@ static void fill_metadata(struct api_call *call, int16_t code, UNUSED struct sli
     response->topics = metadata_response_topic_new(call->arena, count);
     for (int32_t i = 0; i < count; i++) {
         response->topics[i].error_code = code;
-        response->topics[i].name = request->topics[i].name;
+        // Before version 12 the response cannot say null.
+        struct slice name = request->topics[i].name;
+        response->topics[i].name = slice_is_null(name) ? SLICE_EMPTY : name;
         response->topics[i].topic_id = request->topics[i].topic_id;
     }
 }
