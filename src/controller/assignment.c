@@ -53,8 +53,72 @@ enum err assignment_check(const struct decision *decision, struct id_list replic
     return ERR_NONE;
 }
 
+// ---- Directories ----
+
+// How many partitions each directory of this node has, those of this decision included.
+struct directory_load {
+    const struct broker_image *broker;
+    int64_t *partitions;  // by directory of the broker
+};
+
+static void count_partition(struct directory_load *load, const struct partition_image *partition) {
+    for (int32_t i = 0; partition != NULL && i < partition->replica_count; i++) {
+        if (partition->replicas[i] != load->broker->id) continue;
+        for (int32_t d = 0; d < load->broker->directory_count; d++) {
+            if (uuid_equal(load->broker->directories[d], partition->directories[i])) {
+                load->partitions[d]++;
+            }
+        }
+    }
+}
+
+static struct directory_load *load_of(struct decision *decision,
+                                      const struct broker_image *broker) {
+    if (decision->load != NULL) return decision->load;
+    struct arena *arena = decision->result->arena;
+    struct directory_load *load = arena_zalloc(arena, 1, sizeof *load);
+    load->broker = broker;
+    load->partitions = arena_zalloc(arena, (size_t)broker->directory_count, sizeof(int64_t));
+    const struct topic_image *topic = image_topic_after(decision->image, SLICE_NULL);
+    for (; topic != NULL; topic = image_topic_after(decision->image, topic->name)) {
+        for (int32_t i = 0; i < topic->partition_count; i++) {
+            count_partition(load, topic->partitions[i]);
+        }
+    }
+    decision->load = load;
+    return load;
+}
+
+static bool is_cordoned(const struct broker_image *broker, struct uuid directory) {
+    for (int32_t i = 0; i < broker->cordoned_count; i++) {
+        if (uuid_equal(broker->cordoned_directories[i], directory)) return true;
+    }
+    return false;
+}
+
+// With Kafka a broker of several directories chooses and tells the controller (KIP-858). For this
+// node's own broker the choice is made here, by the same rule, the directory with the fewest
+// partitions: that saves a record per partition.
+static struct uuid directory_for(struct decision *decision, int32_t broker_id) {
+    const struct broker_image *broker = image_broker(decision->image, broker_id);
+    if (broker_id != decision->state->node_id || broker == NULL || broker->directory_count < 2) {
+        return broker_default_directory(decision->image, broker_id);
+    }
+    struct directory_load *load = load_of(decision, broker);
+    int32_t best = -1;
+    for (int32_t d = 0; d < broker->directory_count; d++) {
+        if (is_cordoned(broker, broker->directories[d])) continue;
+        if (best < 0 || load->partitions[d] < load->partitions[best]) best = d;
+    }
+    if (best < 0) return UUID_DIRECTORY_UNASSIGNED;
+    load->partitions[best]++;
+    return broker->directories[best];
+}
+
+// ---- Assignments ----
+
 // False when no replica is active.
-static bool complete(const struct decision *decision, struct assignment *assignment) {
+static bool complete(struct decision *decision, struct assignment *assignment) {
     struct arena *arena = decision->result->arena;
     int32_t count = assignment->replicas.count;
     int32_t *isr = arena_zalloc(arena, (size_t)count, sizeof *isr);
@@ -64,15 +128,15 @@ static bool complete(const struct decision *decision, struct assignment *assignm
         int32_t id = assignment->replicas.ids[i];
         if (broker_is_active(decision->image, id)) isr[assignment->isr.count++] = id;
         if (metadata_version_has_directories(decision->metadata_version)) {
-            directories[i] = broker_default_directory(decision->image, id);
+            directories[i] = directory_for(decision, id);
         }
     }
     assignment->directories = directories;
     return assignment->isr.count > 0;
 }
 
-enum err assignment_by_hand(const struct decision *decision, struct id_list replicas,
-                            int32_t factor, int32_t partition, struct assignment *assignment,
+enum err assignment_by_hand(struct decision *decision, struct id_list replicas, int32_t factor,
+                            int32_t partition, struct assignment *assignment,
                             struct message *text) {
     enum err err = assignment_check(decision, replicas, factor, text);
     if (err != ERR_NONE) return err;
@@ -85,7 +149,7 @@ enum err assignment_by_hand(const struct decision *decision, struct id_list repl
     return ERR_INVALID_REPLICA_ASSIGNMENT;
 }
 
-enum err assignments_by_placer(const struct decision *decision, int32_t count, int32_t factor,
+enum err assignments_by_placer(struct decision *decision, int32_t count, int32_t factor,
                                struct assignment **assignments, struct message *text) {
     struct arena *arena = decision->result->arena;
     struct prng prng;

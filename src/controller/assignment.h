@@ -11,7 +11,7 @@ struct assignment {
 
 // Replicas that a client chose. `factor` -1: any number of them. ERR_INVALID_REPLICA_ASSIGNMENT
 // with Kafka's sentence.
-MUST_CHECK enum err assignment_by_hand(const struct decision *decision, struct id_list replicas,
+MUST_CHECK enum err assignment_by_hand(struct decision *decision, struct id_list replicas,
                                        int32_t factor, int32_t partition,
                                        struct assignment *assignment, struct message *text);
 // The checks of the above that also reassignments need.
@@ -19,9 +19,8 @@ MUST_CHECK enum err assignment_check(const struct decision *decision, struct id_
                                      int32_t factor, struct message *text);
 
 // `count` partitions by the placer. ERR_INVALID_REPLICATION_FACTOR with Kafka's sentence.
-MUST_CHECK enum err assignments_by_placer(const struct decision *decision, int32_t count,
-                                          int32_t factor, struct assignment **assignments,
-                                          struct message *text);
+MUST_CHECK enum err assignments_by_placer(struct decision *decision, int32_t count, int32_t factor,
+                                          struct assignment **assignments, struct message *text);
 
 // The Partition record that creates it.
 struct metadata_record assignment_record(const struct decision *decision, struct uuid topic_id,

@@ -22,7 +22,7 @@ static enum err check_total(const struct decision *decision,
     return ERR_NONE;
 }
 
-static enum err assign_by_hand(const struct decision *decision,
+static enum err assign_by_hand(struct decision *decision,
                                const struct create_partitions_request_topic *topic, int32_t factor,
                                int32_t first, struct assignment *assignments,
                                struct message *text) {

@@ -66,6 +66,7 @@ struct decision {
     struct runtime_result *result;  // with an arena that lives until the records are written
     bool bounded;                   // more than RECORDS_PER_OPERATION_MAX records are refused
     struct message *error;          // the sentence when the rule returns an error
+    struct directory_load *load;    // of this node's log directories; assignment.c's own
 };
 
 // Prepares a decision of an operation.

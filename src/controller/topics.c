@@ -88,7 +88,7 @@ static enum err collect_configs(const struct decision *decision,
     return config_validate_new_topic(decision->image, decision->state->config, pairs, used, text);
 }
 
-static enum err assign_by_hand(const struct decision *decision,
+static enum err assign_by_hand(struct decision *decision,
                                const struct create_topics_request_topic *topic,
                                struct assignment *partitions, struct message *text) {
     if (topic->replication_factor != -1) {
@@ -130,7 +130,7 @@ static enum err assign_by_hand(const struct decision *decision,
     return ERR_NONE;
 }
 
-static enum err assign_by_placer(const struct decision *decision,
+static enum err assign_by_placer(struct decision *decision,
                                  const struct create_topics_request_topic *topic,
                                  struct assignment **partitions, int32_t *count,
                                  struct message *text) {

@@ -553,9 +553,13 @@ static void test_assign_directories(void **state) {
     r.log_dirs = two;
     r.log_dirs_count = 2;
     assert_int_equal(BED_CALL(bed, broker_registration, 4, &r, &registered), ERR_NONE);
-    // With two directories the broker chooses.
-    assert_true(uuid_equal(bed_create(bed, "u", 1, 1)->partitions[0]->directories[0],
-                           UUID_DIRECTORY_UNASSIGNED));
+    // The directory with the fewest partitions.
+    assert_true(uuid_equal(bed_create(bed, "u", 1, 1)->partitions[0]->directories[0], two[1]));
+    const struct topic_image *even = bed_create(bed, "v", 3, 1);
+    int in_first = 0;
+    for (int i = 0; i < 3; i++)
+        in_first += uuid_equal(even->partitions[i]->directories[0], two[0]);
+    assert_int_equal(in_first, 1);
     struct assign_replicas_to_dirs_request request;
     struct assign_replicas_to_dirs_response response;
     codec_init(&assign_replicas_to_dirs_request_codec, &request);
@@ -563,7 +567,7 @@ static void test_assign_directories(void **state) {
     request.broker_epoch = image_broker(bed->state.image, 1)->epoch;
     request.directories = assign_replicas_to_dirs_request_directory_new(&bed->arena, 1);
     request.directories_count = 1;
-    request.directories[0].id = two[1];
+    request.directories[0].id = two[0];
     request.directories[0].topics = assign_replicas_to_dirs_request_topic_new(&bed->arena, 1);
     request.directories[0].topics_count = 1;
     request.directories[0].topics[0].topic_id =
@@ -576,7 +580,7 @@ static void test_assign_directories(void **state) {
     assert_int_equal(response.directories[0].topics[0].partitions[0].error_code, 0);
     assert_int_equal(response.directories[0].topics[0].partitions[1].error_code,
                      ERR_UNKNOWN_TOPIC_OR_PARTITION);
-    assert_true(uuid_equal(partition_of(bed, "u", 0)->directories[0], two[1]));
+    assert_true(uuid_equal(partition_of(bed, "u", 0)->directories[0], two[0]));
     assert_int_equal(partition_of(bed, "u", 0)->leader_epoch, 0);
 }
 
