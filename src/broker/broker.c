@@ -161,6 +161,7 @@ enum err broker_new(const struct broker_options *options, struct broker **broker
     b->start_ns = env_clock_ns(b->env);
     b->reactor_count = (int32_t)env_reactor_count(b->env);
     arena_init(&b->arena);
+    b->assignments = broker_assignments_new(b);
     broker_lifecycle_init(b);
     identity_init(b);
     reactors_init(b);
@@ -197,6 +198,7 @@ void broker_free(struct broker *broker) {
         config_free(broker->reactors[i].next_config);
     }
     if (broker->quota != NULL) net_quota_free(broker->quota);
+    broker_assignments_free(broker->assignments);
     broker_forget_images(broker);
     broker_close_directories(broker);
     arena_deinit(&broker->call_arena);

@@ -65,6 +65,7 @@ static void serve(struct broker *broker) {
              broker->identity.node_id, SLICE_PRINT(broker->identity.cluster_id),
              (unsigned long long)(took_ns / 1000000));
     broker->options.started(broker->options.context);
+    broker_assignments_send(broker);
     if (broker->stop_wanted) broker_stop(broker);
 }
 

@@ -71,6 +71,8 @@ struct broker {
     int32_t outstanding;
     bool strays_set_aside;
 
+    struct assignments *assignments;  // assignments.c
+
     // lifecycle.c
     int64_t epoch;  // of the registration; -1
     struct controller_call call;
@@ -103,3 +105,11 @@ void broker_metadata_failed(struct controller_host *host, enum err error, struct
 // The node cannot go on: says why, and stops without the niceties of a clean stop.
 void broker_fail(struct broker *broker, enum err error, const char *sentence);
 void broker_lifecycle_init(struct broker *broker);
+
+// assignments.c: where replicas lie that the metadata gave no log directory.
+struct assignments *broker_assignments_new(struct broker *broker);
+void broker_assignments_free(struct assignments *assignments);
+// Tells the controller what is not told yet, once the broker runs.
+void broker_assignments_send(struct broker *broker);
+void broker_directory_chosen(struct replica_host *host, struct uuid topic_id, int32_t partition,
+                             struct uuid directory_id);

@@ -218,4 +218,5 @@ static void directory_failed(struct replica_host *host, int32_t directory, enum 
 
 void broker_replica_host_init(struct broker_reactor *reactor) {
     reactor->replica_host.directory_failed = directory_failed;
+    reactor->replica_host.directory_chosen = broker_directory_chosen;
 }

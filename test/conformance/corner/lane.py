@@ -4,6 +4,7 @@ Where Apache Kafka's behaviour is the contract, the check is validated against i
 Where ours differs on purpose the check asks kit.ours and says what each answers.
 """
 import admin
+import directories
 import fetch
 import framing
 import metadata
@@ -19,7 +20,7 @@ PROPS = {
 
 
 def run(lane):
-    for part in (framing, metadata, produce, fetch, offsets, admin):
+    for part in (framing, metadata, produce, fetch, offsets, directories, admin):
         name = part.__name__
         b = lane.broker(dict(PROPS, **getattr(part, 'PROPS', {})), name=name)
         part.run(Kit(lane, b), lane.attempt)

@@ -138,7 +138,7 @@ class Broker:
             version = '4.4.0' if kind == 'apache-4.4.0' else '4.3.1'
             command = java(version, 'kafka.tools.StorageTool', *args,
                            log4j=os.path.join(self.dir, 'log4j2.yaml'))
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=self.dir)
         if done.returncode:
             raise BrokerError('format: ' + (done.stdout + done.stderr).strip()[-500:])
         return done.stdout
