@@ -27,7 +27,7 @@ def spread_and_found_again(kit):
         end()
         kit.broker.start()
         if not kit.ours:
-            kit.until_led(t, 8)
+            kit.wait(lambda: kit.is_led(t), 'no leaders after a restart')
         equal(where(kit, t), first, 'directories after a restart')
         for i in range(8):
             values = [b.records()[0]['value'] for b in kit.read(t, i)]
