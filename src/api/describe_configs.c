@@ -41,7 +41,7 @@ static void fill_entries(struct api_call *call,
         out->is_sensitive = entry->sensitive;
         out->config_type = (int8_t)entry->type;
         if (request->include_synonyms) fill_synonyms(call, entry, out);
-        if (request->include_documentation) out->documentation = entry->documentation;
+        out->documentation = request->include_documentation ? entry->documentation : SLICE_NULL;
     }
 }
 
@@ -145,9 +145,7 @@ void api_describe_configs(struct api_call *call) {
     struct message error;
     for (int32_t i = 0; i < request->resources_count; i++) {
         if (is_known_type(request->resources[i].resource_type)) continue;
-        message_set(&error, "Unexpected resource type UNKNOWN for resource %.*s",
-                    SLICE_PRINT(request->resources[i].resource_name));
-        api_reply_error(call, ERR_INVALID_REQUEST, &error);
+        api_reply_error(call, ERR_INVALID_REQUEST, NULL);
         return;
     }
     response->results = describe_configs_response_result_new(call->arena, request->resources_count);

@@ -67,6 +67,12 @@ static enum err check_alterations(const struct config_change *change, struct are
         if (change->alterations[i].operation >= CONFIG_SET &&
             change->alterations[i].operation <= CONFIG_SUBTRACT)
             continue;
+        // Only Kafka's check of broker configs expects this; elsewhere its answer is this code
+        // without a sentence.
+        if (change->type != CONFIG_RESOURCE_BROKER) {
+            err = ERR_UNKNOWN_SERVER_ERROR;
+            continue;
+        }
         message_set(error, "Unknown operations type %d", change->alterations[i].operation);
         err = ERR_INVALID_REQUEST;
     }

@@ -286,7 +286,8 @@ static void test_change_topic(void **state) {
         "type LONG");
     assert_string_equal(plan(f, topic, "t", CONFIG_SET, "retention.ms", NULL),
                         "INVALID_REQUEST Null value not supported for : retention.ms");
-    assert_string_equal(plan(f, topic, "t", 7, "retention.ms", "1"),
+    assert_string_equal(plan(f, topic, "t", 7, "retention.ms", "1"), "UNKNOWN_SERVER_ERROR ");
+    assert_string_equal(plan(f, CONFIG_RESOURCE_BROKER, "1", 7, "max.connections", "1"),
                         "INVALID_REQUEST Unknown operations type 7");
     assert_string_equal(plan(f, topic, "t", CONFIG_SET, "max.compaction.lag.ms", "1"),
                         "max.compaction.lag.ms=1");
