@@ -362,6 +362,11 @@ enum err image_apply_partition_change(struct image *image,
         err = check_directories(record->replicas_count, record->directories_count, error);
         if (err != ERR_NONE) return err;
     }
+    if (old->partition_epoch == INT32_MAX || old->leader_epoch == INT32_MAX) {
+        message_set(error, "partition %d of topic %.*s has no further epoch", record->partition_id,
+                    SLICE_PRINT(topic->name));
+        return ERR_INVALID;
+    }
     struct partition_image view = *old;
     int32_t directory_count = old->replica_count;
     partition_merge(&view, &directory_count, record);
@@ -397,6 +402,7 @@ static void clear_elr(struct image *image, const struct topic_image *topic) {
     for (int32_t i = 0; i < topic->partition_count; i++) {
         const struct partition_image *old = topic->partitions[i];
         if (old == NULL || (old->elr_count == 0 && old->last_known_elr_count == 0)) continue;
+        if (old->partition_epoch == INT32_MAX) continue;
         struct partition_image view = *old;
         view.elr_count = 0;
         view.last_known_elr_count = 0;
