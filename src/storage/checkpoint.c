@@ -69,8 +69,8 @@ void checkpoint_format(const struct checkpoint_entry *entries, int32_t count,
                        struct string_buffer *out) {
     string_buffer_format(out, "0\n%d\n", count);
     for (int32_t i = 0; i < count; i++) {
-        string_buffer_format(out, "%.*s %d %" PRId64 "\n", SLICE_PRINT(entries[i].topic),
-                             entries[i].partition, entries[i].offset);
+        string_buffer_append(out, entries[i].topic);
+        string_buffer_format(out, " %d %" PRId64 "\n", entries[i].partition, entries[i].offset);
     }
 }
 

@@ -150,7 +150,7 @@ struct log_append_op {
     // Out, valid when log_append_start gave ERR_NONE.
     int64_t base_offset;  // of a duplicate: the offset that it got the first time
     int64_t last_offset;
-    int64_t log_append_time_ms;  // -1 with CreateTime
+    int64_t log_append_time_ms;  // -1 with CreateTime; of a duplicate: its max timestamp
     bool is_duplicate;
     // Out, on ERR_INVALID_RECORD, ERR_INVALID_TIMESTAMP and the like.
     struct append_record_error *record_errors;

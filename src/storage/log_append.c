@@ -291,7 +291,8 @@ static enum err check_producer(struct log *log, const struct validated_batch *ba
             op->is_duplicate = true;
             op->last_offset = known->last_offset;
             op->base_offset = known->last_offset - known->offset_delta;
-            op->log_append_time_ms = log->config.log_append_time ? known->timestamp : -1;
+            // As Apache Kafka answers, also with CreateTime.
+            op->log_append_time_ms = known->timestamp;
             return ERR_NONE;
         }
         err = producer_check(&log->producers, header, log->assigned, log->name, &error);

@@ -33,6 +33,16 @@ static const char *checkpoint_file(enum offset_checkpoint checkpoint) {
 
 // ---- Names ----
 
+// Kafka's topic names; whatever else lies in a log directory is not a partition.
+static bool is_topic_name(struct slice s) {
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t c = s.data[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-') return false;
+    }
+    return s.size > 0;
+}
+
 bool partition_directory_parse(struct slice name, struct partition_directory *out) {
     struct partition_directory parsed = {.name = name, .kind = PARTITION_DIRECTORY_CURRENT};
     static const struct {
@@ -64,6 +74,7 @@ bool partition_directory_parse(struct slice name, struct partition_directory *ou
     // "topic-007" is not what anybody writes.
     if (digits.size > 1 && digits.data[0] == '0') return false;
     parsed.topic = slice_sub(rest, 0, dash - 1);
+    if (!is_topic_name(parsed.topic)) return false;
     parsed.partition = (int32_t)partition;
     *out = parsed;
     return true;

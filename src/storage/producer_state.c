@@ -283,7 +283,7 @@ int64_t producer_table_last_stable(struct producer_table *table, int64_t high_wa
 }
 
 static bool is_expired(const struct producer_state *state, int64_t wall_ms, int64_t expiration_ms) {
-    return state->transaction_first_offset < 0 && wall_ms - state->last_timestamp >= expiration_ms;
+    return state->transaction_first_offset < 0 && state->last_timestamp <= wall_ms - expiration_ms;
 }
 
 void producer_table_expire(struct producer_table *table, int64_t wall_ms, int64_t expiration_ms) {
