@@ -125,6 +125,14 @@ static void write_done(struct env_job *job) {
     }
 }
 
+// A file must not forget the partitions of a reactor that has not been heard yet.
+static bool is_complete(const struct offset_checkpoints *checkpoints) {
+    for (int32_t i = 0; i < checkpoints->reactor_count; i++) {
+        if (checkpoints->tables[i] == NULL) return false;
+    }
+    return true;
+}
+
 static void write_start(struct offset_checkpoints *checkpoints) {
     // The end of a clean stop waits for a writing that is under way.
     if (checkpoints->done != NULL) checkpoints->is_finishing = true;
@@ -153,7 +161,8 @@ static void table_arrived(struct env_message *message) {
     free_table(*place);
     *place = table;
     checkpoints->due |= table->mask;
-    if (!checkpoints->is_writing) write_start(checkpoints);
+    if (checkpoints->is_writing || checkpoints->due == 0 || !is_complete(checkpoints)) return;
+    write_start(checkpoints);
 }
 
 void offset_table_hand_in(struct offset_table *table) {

@@ -1,7 +1,7 @@
 // The three offset checkpoints of the log directories (recovery point, log start, high watermark).
 // A file holds the partitions of all reactors, so one object per node, on reactor 0, writes them:
 // each reactor hands in a table of its partitions' offsets whenever some moved, and a job writes
-// the union, one at a time. An idle node writes nothing.
+// the union, one at a time, once every reactor has handed in one. An idle node writes nothing.
 #pragma once
 
 #include "env/env.h"

@@ -6,10 +6,13 @@
 #include "base/memory.h"
 #include "replica/manager_state.h"
 
-#define RETIRED_RETRY_NS 1000000
+#define RETRY_NS       1000000
+#define OPEN_TRIES_MAX 10000  // about ten seconds
 
 struct partition_open {
     struct env_job job;
+    struct env_timer retry;
+    int32_t tries;
     struct env *env;
     struct partition *partition;
     struct string_buffer path;
@@ -115,10 +118,27 @@ static void open_failed(struct partition *partition, const struct partition_open
     }
 }
 
+static void open_again(struct env_timer *timer) {
+    struct partition_open *open = container_of(timer, struct partition_open, retry);
+    env_job_start(open->env, &open->job);
+}
+
+// A topic that was deleted and created again: another reactor has still to move the old directory
+// out of the way.
+static bool is_in_the_way(struct partition_open *open) {
+    struct replica_manager *manager = open->partition->manager;
+    return open->result == ERR_INCONSISTENT_TOPIC_ID && manager->is_started &&
+           manager->stop == NULL && open->tries++ < OPEN_TRIES_MAX;
+}
+
 static void open_done(struct env_job *job) {
     struct partition_open *open = container_of(job, struct partition_open, job);
     struct partition *partition = open->partition;
     struct replica_manager *manager = partition->manager;
+    if (is_in_the_way(open)) {
+        env_timer_start(open->env, &open->retry, env_now_ns(open->env) + RETRY_NS);
+        return;
+    }
     bool failed = open->result != ERR_NONE;
     partition->opening = NULL;
     if (failed) {
@@ -143,6 +163,7 @@ void partition_open_start(struct partition *partition, const struct partition_im
     string_buffer_init(&open->path);
     partition_path(partition, partition->directory, &open->path);
     message_init(&open->error);
+    env_timer_init(&open->retry, open_again);
     open->partition = partition;
     open->env = manager->env;
     open->options = (struct log_options){
@@ -177,6 +198,30 @@ void partition_open_start(struct partition *partition, const struct partition_im
 
 // ---- Deleting ----
 
+// The directory of a log that could not be opened: nothing of it may come back with a new topic of
+// this name.
+static void set_aside(struct partition *partition) {
+    struct replica_manager *manager = partition->manager;
+    struct log_directory *directory = manager->directories[partition->directory];
+    struct string_buffer name, path;
+    struct env_stat stat;
+    string_buffer_init(&name);
+    string_buffer_init(&path);
+    partition_directory_format(partition->topic->name, partition->index, &name);
+    partition_path(partition, partition->directory, &path);
+    struct partition_directory found;
+    if (env_stat(manager->env, string_buffer_slice(&path), &stat) == ERR_NONE &&
+        partition_directory_parse(string_buffer_slice(&name), &found)) {
+        enum err err = log_directory_set_aside(directory, &found, PARTITION_DIRECTORY_DELETED);
+        if (err != ERR_NONE) {
+            log_error(env_logger(manager->env), "replica", "cannot delete %.*s: %s",
+                      SLICE_PRINT(string_buffer_slice(&path)), err_text(err));
+        }
+    }
+    string_buffer_deinit(&name);
+    string_buffer_deinit(&path);
+}
+
 static bool retire_now(struct partition *partition) {
     struct replica_manager *manager = partition->manager;
     if (partition->log != NULL && log_is_busy(partition->log)) return false;
@@ -185,6 +230,7 @@ static bool retire_now(struct partition *partition) {
         if (err != ERR_NONE) {
             log_error(env_logger(manager->env), "replica", "cannot delete a partition: %s",
                       err_text(err));
+            log_free(partition->log);
         }
     }
     partition_free(partition);
@@ -193,7 +239,9 @@ static bool retire_now(struct partition *partition) {
 
 bool partition_retired_finish(struct replica_manager *manager) {
     list_for_each_safe(link, &manager->retired) {
-        retire_now(container_of(link, struct partition, link));
+        if (retire_now(container_of(link, struct partition, link))) {
+            replica_apply_part_done(manager, false);
+        }
     }
     return list_is_empty(&manager->retired);
 }
@@ -201,13 +249,14 @@ bool partition_retired_finish(struct replica_manager *manager) {
 void partition_retired_timer(struct env_timer *timer) {
     struct replica_manager *manager = container_of(timer, struct replica_manager, retired_timer);
     if (!partition_retired_finish(manager)) {
-        env_timer_start(manager->env, timer, env_now_ns(manager->env) + RETIRED_RETRY_NS);
+        env_timer_start(manager->env, timer, env_now_ns(manager->env) + RETRY_NS);
     }
 }
 
 void partition_retire(struct partition *partition, enum err error) {
     struct replica_manager *manager = partition->manager;
     assert(partition->state != PARTITION_OPENING);  // one apply at a time waits for its opens
+    if (partition->log == NULL) set_aside(partition);
     replica_topic_release(partition->topic, partition);
     partition->topic = NULL;
     partition->leads = false;
@@ -216,8 +265,8 @@ void partition_retire(struct partition *partition, enum err error) {
     list_append(&manager->retired, &partition->link);
     // Only now: who is woken looks the partition up again, and must not find it.
     partition_fail_waiters(partition, error);
-    if (!retire_now(partition)) {
-        env_timer_start(manager->env, &manager->retired_timer,
-                        env_now_ns(manager->env) + RETIRED_RETRY_NS);
-    }
+    if (retire_now(partition)) return;
+    // The apply ends when the directory is out of the way, so that the next may create it anew.
+    manager->apply->outstanding++;
+    env_timer_start(manager->env, &manager->retired_timer, env_now_ns(manager->env) + RETRY_NS);
 }

@@ -231,8 +231,9 @@ void replica_apply_part_done(struct replica_manager *manager, bool failed) {
     if (!manager->is_started) {
         manager->is_started = true;
         if (manager->stop == NULL) replica_timers_start(manager);
-        // What was recovered need not be recovered again after the next crash.
-        if (was_unclean(manager)) replica_hand_in_offsets(manager, 1u << OFFSET_RECOVERY_POINT);
+        // What was recovered need not be recovered again after the next crash; else the table is
+        // only made known.
+        replica_hand_in_offsets(manager, was_unclean(manager) ? 1u << OFFSET_RECOVERY_POINT : 0);
     }
     env_defer(manager->env, &apply->task);
 }

@@ -54,6 +54,22 @@ static void expiry_fire(struct env_timer *timer) {
 
 // ---- Checkpoints ----
 
+static void fill_offsets(const struct partition *partition, int64_t *offsets) {
+    if (partition->log != NULL) {
+        offsets[OFFSET_RECOVERY_POINT] = log_recovery_point(partition->log);
+        offsets[OFFSET_LOG_START] = log_start_offset(partition->log);
+        offsets[OFFSET_HIGH_WATERMARK] = partition->high_watermark;
+        return;
+    }
+    // A log that could not be opened keeps what was known of it.
+    const struct log_directory *directory = partition->manager->directories[partition->directory];
+    for (int kind = 0; kind < OFFSET_CHECKPOINT_COUNT; kind++) {
+        int64_t offset = log_directory_offset(directory, (enum offset_checkpoint)kind,
+                                              partition->topic->name, partition->index);
+        offsets[kind] = MAX(offset, (int64_t)0);
+    }
+}
+
 void replica_hand_in_offsets(struct replica_manager *manager, uint32_t mask) {
     struct offset_table *table = offset_table_new(manager->checkpoints, manager->reactor);
     table->mask = mask;
@@ -61,14 +77,12 @@ void replica_hand_in_offsets(struct replica_manager *manager, uint32_t mask) {
     table->rows = arena_zalloc(&table->arena, capacity, sizeof *table->rows);
     list_for_each(link, &manager->partitions) {
         struct partition *partition = container_of(link, struct partition, link);
-        if (partition->state != PARTITION_ONLINE) continue;
+        if (partition->state == PARTITION_OPENING) continue;
         struct partition_offsets *row = &table->rows[table->count++];
         row->topic = arena_copy(&table->arena, partition->topic->name);
         row->partition = partition->index;
         row->directory = partition->directory;
-        row->offsets[OFFSET_RECOVERY_POINT] = log_recovery_point(partition->log);
-        row->offsets[OFFSET_LOG_START] = log_start_offset(partition->log);
-        row->offsets[OFFSET_HIGH_WATERMARK] = partition->high_watermark;
+        fill_offsets(partition, row->offsets);
     }
     offset_table_hand_in(table);
 }

@@ -146,6 +146,86 @@ static void test_delete_and_create_again(void **state) {
     kit_deinit(&kit);
 }
 
+// A topic deleted and created again in one step, while writes are under way, its partitions going
+// to other reactors: nothing of the old one is seen.
+static void test_recreate_over_reactors(void **state) {
+    (void)state;
+    for (int number = 2; number < 8; number++) {
+        struct kit kit;
+        kit_init(&kit, 3, MUTANT_NONE);
+        kit_topic(&kit, "t", 1, 3);
+        kit_boot(&kit);
+        struct kit_append appends[3];
+        for (int32_t p = 0; p < 3; p++) {
+            kit_put(&kit, 1, p, 2);
+            kit_append_start(&kit, kit_find(&kit, 1, p), &appends[p]);
+        }
+        kit_remove_topic(&kit, 1);
+        kit_topic(&kit, "t", number, 3);
+        kit_apply(&kit);
+        assert_int_equal(kit.failed_partitions, 0);
+        for (int32_t p = 0; p < 3; p++) {
+            assert_true(appends[p].is_written);
+            assert_int_equal(log_end_written(kit_find(&kit, number, p)->log), 0);
+            kit_put(&kit, number, p, 1);
+        }
+        kit_stop(&kit);
+        kit_deinit(&kit);
+    }
+}
+
+// A checkpoint is written for all reactors, also for those where nothing moves.
+static void test_checkpoints_know_every_reactor(void **state) {
+    (void)state;
+    struct kit kit;
+    kit_init(&kit, 3, MUTANT_NONE);
+    kit_topic(&kit, "t", 1, 3);
+    kit_boot(&kit);
+    for (int32_t p = 0; p < 3; p++)
+        kit_put(&kit, 1, p, 4);
+    assert_int_equal(log_advance_start(kit_find(&kit, 1, 2)->log, 3), ERR_NONE);
+    kit_restart(&kit);
+    kit_put(&kit, 1, 0, 1);  // only this one moves
+    sim_run(kit.sim, 70 * S, NULL);
+    uint64_t size;
+    const uint8_t *text = sim_disk_contents(kit.node, "data/log-start-offset-checkpoint", &size);
+    assert_non_null(memmem(text, size, "t 2 3\n", 6));
+    kit_crash(&kit);
+    assert_int_equal(log_start_offset(kit_find(&kit, 1, 2)->log), 3);
+    kit_stop(&kit);
+    kit_deinit(&kit);
+}
+
+// A log that cannot be opened: the others are served, its offsets are not forgotten, and a deletion
+// gets rid of it.
+static void test_damaged_log(void **state) {
+    (void)state;
+    struct kit kit;
+    kit_init(&kit, 1, MUTANT_NONE);
+    kit_topic(&kit, "t", 1, 2);
+    kit_boot(&kit);
+    kit_put(&kit, 1, 0, 3);
+    kit_put(&kit, 1, 1, 3);
+    kit_stop(&kit);
+    struct env *env = kit_env(&kit);
+    struct slice segment = SLICE_LITERAL("data/t-1/00000000000000000000.log");
+    assert_int_equal(env_unlink(env, segment), ERR_NONE);
+    assert_int_equal(env_make_directory(env, segment), ERR_NONE);
+    kit_boot(&kit);
+    struct partition *damaged = kit_find(&kit, 1, 1);
+    assert_int_equal(partition_check_leader(damaged, -1), ERR_KAFKA_STORAGE_ERROR);
+    assert_int_equal(kit.failed_partitions, 1);
+    kit_put(&kit, 1, 0, 1);
+    kit_remove_topic(&kit, 1);
+    kit_topic(&kit, "t", 2, 2);
+    kit_apply(&kit);
+    assert_int_equal(kit.failed_partitions, 0);
+    assert_int_equal(log_end_written(kit_find(&kit, 2, 1)->log), 0);
+    kit_put(&kit, 2, 1, 1);
+    kit_stop(&kit);
+    kit_deinit(&kit);
+}
+
 // A deletion while a write is under way waits for it; its waiter is told once.
 static void test_delete_under_a_write(void **state) {
     (void)state;
@@ -318,6 +398,9 @@ int main(void) {
         cmocka_unit_test(test_leader_checks),
         cmocka_unit_test(test_delete_and_create_again),
         cmocka_unit_test(test_delete_under_a_write),
+        cmocka_unit_test(test_recreate_over_reactors),
+        cmocka_unit_test(test_checkpoints_know_every_reactor),
+        cmocka_unit_test(test_damaged_log),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_periodic_checkpoints),
         cmocka_unit_test(test_strays),
