@@ -51,3 +51,10 @@ bool uuid_parse(struct slice text, struct uuid *uuid) {
     *uuid = u;
     return true;
 }
+
+bool uuid_is_among(struct uuid a, const struct uuid *list, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        if (uuid_equal(list[i], a)) return true;
+    }
+    return false;
+}

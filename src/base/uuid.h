@@ -24,6 +24,8 @@ static inline bool uuid_is_zero(struct uuid a) {
     return uuid_equal(a, UUID_ZERO);
 }
 
+bool uuid_is_among(struct uuid a, const struct uuid *list, int32_t count);
+
 // Reserved ids are the first 100 ((0, 0) to (0, 99)); random ones never are, and never begin with
 // '-' as text.
 bool uuid_is_reserved(struct uuid a);

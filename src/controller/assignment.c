@@ -1,14 +1,6 @@
 #include "controller/assignment.h"
 
-#include <stdlib.h>
-
 #include "controller/placer.h"
-
-static int compare_ids(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a;
-    int32_t y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
 
 enum err assignment_check(const struct decision *decision, struct id_list replicas, int32_t factor,
                           struct message *text) {
@@ -16,10 +8,7 @@ enum err assignment_check(const struct decision *decision, struct id_list replic
         message_set(text, "The manual partition assignment includes an empty replica list.");
         return ERR_INVALID_REPLICA_ASSIGNMENT;
     }
-    size_t size = (size_t)replicas.count * sizeof(int32_t);
-    int32_t *sorted = arena_alloc(decision->result->arena, size);
-    memcpy(sorted, replicas.ids, size);
-    qsort(sorted, (size_t)replicas.count, sizeof *sorted, compare_ids);
+    const int32_t *sorted = id_list_sorted(replicas, decision->result->arena).ids;
     for (int32_t i = 0; i < replicas.count; i++) {
         const struct broker_image *broker = image_broker(decision->image, sorted[i]);
         if (broker == NULL) {
@@ -89,13 +78,6 @@ static struct directory_load *load_of(struct decision *decision,
     return load;
 }
 
-static bool is_cordoned(const struct broker_image *broker, struct uuid directory) {
-    for (int32_t i = 0; i < broker->cordoned_count; i++) {
-        if (uuid_equal(broker->cordoned_directories[i], directory)) return true;
-    }
-    return false;
-}
-
 // With Kafka a broker of several directories chooses and tells the controller (KIP-858). For this
 // node's own broker the choice is made here, by the same rule, the directory with the fewest
 // partitions: that saves a record per partition.
@@ -107,7 +89,10 @@ static struct uuid directory_for(struct decision *decision, int32_t broker_id) {
     struct directory_load *load = load_of(decision, broker);
     int32_t best = -1;
     for (int32_t d = 0; d < broker->directory_count; d++) {
-        if (is_cordoned(broker, broker->directories[d])) continue;
+        if (uuid_is_among(broker->directories[d], broker->cordoned_directories,
+                          broker->cordoned_count)) {
+            continue;
+        }
         if (best < 0 || load->partitions[d] < load->partitions[best]) best = d;
     }
     if (best < 0) return UUID_DIRECTORY_UNASSIGNED;

@@ -79,8 +79,8 @@ uint64_t rule_fence_silent_brokers(struct decision *decision) {
 static bool shares_directory(const struct broker_image *broker,
                              const struct broker_registration_request *in) {
     for (int32_t i = 0; i < in->log_dirs_count; i++) {
-        for (int32_t j = 0; j < broker->directory_count; j++) {
-            if (uuid_equal(in->log_dirs[i], broker->directories[j])) return true;
+        if (uuid_is_among(in->log_dirs[i], broker->directories, broker->directory_count)) {
+            return true;
         }
     }
     return false;
@@ -304,13 +304,6 @@ static struct broker_registration_change_record *directories_record(
     return r;
 }
 
-static bool has_uuid(const struct uuid *list, int32_t count, struct uuid id) {
-    for (int32_t i = 0; i < count; i++) {
-        if (uuid_equal(list[i], id)) return true;
-    }
-    return false;
-}
-
 static void take_directories_offline(struct decision *decision, const struct broker_image *broker,
                                      const struct broker_heartbeat_request *in) {
     struct arena *arena = decision->result->arena;
@@ -319,7 +312,8 @@ static void take_directories_offline(struct decision *decision, const struct bro
     int32_t online_count = 0;
     int32_t offline_count = 0;
     for (int32_t i = 0; i < broker->directory_count; i++) {
-        if (has_uuid(in->offline_log_dirs, in->offline_log_dirs_count, broker->directories[i])) {
+        if (uuid_is_among(broker->directories[i], in->offline_log_dirs,
+                          in->offline_log_dirs_count)) {
             offline[offline_count++] = broker->directories[i];
         } else {
             online[online_count++] = broker->directories[i];
@@ -339,8 +333,8 @@ static void cordon_directories(struct decision *decision, const struct broker_im
     if (in->cordoned_log_dirs_count < 0) return;
     bool changed = broker->cordoned_count != in->cordoned_log_dirs_count;
     for (int32_t i = 0; !changed && i < in->cordoned_log_dirs_count; i++) {
-        changed = !has_uuid(broker->cordoned_directories, broker->cordoned_count,
-                            in->cordoned_log_dirs[i]);
+        changed = !uuid_is_among(in->cordoned_log_dirs[i], broker->cordoned_directories,
+                                 broker->cordoned_count);
     }
     if (!changed) return;
     struct metadata_record record;
@@ -353,17 +347,9 @@ static void cordon_directories(struct decision *decision, const struct broker_im
 enum err rule_broker_heartbeat(struct decision *decision, const void *request, void *response) {
     const struct broker_heartbeat_request *in = request;
     struct broker_heartbeat_response *out = response;
+    enum err err = decision_check_broker_epoch(decision, in->broker_id, in->broker_epoch);
+    if (err != ERR_NONE) return err;
     const struct broker_image *broker = image_broker(decision->image, in->broker_id);
-    if (broker == NULL) {
-        message_set(decision->error, "Receive a heartbeat from broker %d before registration",
-                    in->broker_id);
-        return ERR_STALE_BROKER_EPOCH;
-    }
-    if (broker->epoch != in->broker_epoch) {
-        message_set(decision->error, "Expected broker epoch %lld, but got broker epoch %lld",
-                    (long long)broker->epoch, (long long)in->broker_epoch);
-        return ERR_STALE_BROKER_EPOCH;
-    }
     enum broker_state next = next_state(decision, broker, in);
     // Cordoned directories are said before partitions are placed on them.
     if (metadata_version_has_cordoned_directories(decision->metadata_version)) {

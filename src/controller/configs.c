@@ -42,8 +42,39 @@ static enum err change_resource(struct decision *decision, const struct config_c
     return ERR_NONE;
 }
 
-static struct slice resource_key(int8_t type, struct slice name, struct arena *arena) {
-    return arena_format(arena, "%d %.*s", type, SLICE_PRINT(name));
+// ---- The two APIs: the same answers, two ways to say what is wanted ----
+
+struct resource {
+    int8_t type;
+    struct slice name;
+};
+
+// Which resources are named more than once: they are answered once, with an error.
+static const enum repeat *find_repeats(const struct decision *decision,
+                                       const struct resource *resources, int32_t count) {
+    struct arena *arena = decision->result->arena;
+    struct slice *keys = arena_zalloc(arena, (size_t)count, sizeof *keys);
+    for (int32_t i = 0; i < count; i++) {
+        keys[i] = arena_format(arena, "%d %.*s", resources[i].type, SLICE_PRINT(resources[i].name));
+    }
+    return repeats_find(keys, count, env_random(decision->state->env), arena);
+}
+
+// Decides on one resource and returns the code for its row of the response.
+static int16_t decide_resource(struct decision *decision, struct config_change *change,
+                               const struct resource *resource, enum repeat repeat,
+                               struct slice *error_message) {
+    struct message text;
+    message_init(&text);
+    enum err err = ERR_INVALID_REQUEST;
+    if (repeat == REPEAT_FIRST) {
+        message_set(&text, "Duplicate resource.");
+    } else {
+        change->type = (enum config_resource_type)(uint8_t)resource->type;
+        change->resource = resource->name;
+        err = change_resource(decision, change, &text);
+    }
+    return decision_error(decision, err, &text, error_message);
 }
 
 enum err rule_incremental_alter_configs(struct decision *decision, const void *request,
@@ -53,44 +84,31 @@ enum err rule_incremental_alter_configs(struct decision *decision, const void *r
     struct arena *arena = decision->result->arena;
     decision->bounded = true;
     decision->result->atomic = true;
-    struct slice *keys = arena_zalloc(arena, (size_t)in->resources_count, sizeof *keys);
-    for (int32_t i = 0; i < in->resources_count; i++) {
-        keys[i] =
-            resource_key(in->resources[i].resource_type, in->resources[i].resource_name, arena);
+    int32_t count = in->resources_count;
+    struct resource *resources = arena_zalloc(arena, (size_t)count, sizeof *resources);
+    for (int32_t i = 0; i < count; i++) {
+        resources[i] =
+            (struct resource){in->resources[i].resource_type, in->resources[i].resource_name};
     }
-    const enum repeat *repeats =
-        repeats_find(keys, in->resources_count, env_random(decision->state->env), arena);
-    out->responses =
-        incremental_alter_configs_response_response_new(decision->arena, in->resources_count);
-    for (int32_t i = 0; i < in->resources_count; i++) {
+    const enum repeat *repeats = find_repeats(decision, resources, count);
+    out->responses = incremental_alter_configs_response_response_new(decision->arena, count);
+    for (int32_t i = 0; i < count; i++) {
         if (repeats[i] == REPEAT_LATER) continue;
-        const struct incremental_alter_configs_request_resource *resource = &in->resources[i];
+        const struct incremental_alter_configs_request_resource *asked = &in->resources[i];
         struct config_alteration *alterations =
-            arena_zalloc(arena, (size_t)resource->configs_count, sizeof *alterations);
-        for (int32_t j = 0; j < resource->configs_count; j++) {
+            arena_zalloc(arena, (size_t)asked->configs_count, sizeof *alterations);
+        for (int32_t j = 0; j < asked->configs_count; j++) {
             alterations[j] =
-                (struct config_alteration){resource->configs[j].name, resource->configs[j].value,
-                                           resource->configs[j].config_operation};
+                (struct config_alteration){asked->configs[j].name, asked->configs[j].value,
+                                           asked->configs[j].config_operation};
         }
-        struct config_change change = {
-            .type = (enum config_resource_type)(uint8_t)resource->resource_type,
-            .resource = resource->resource_name,
-            .alterations = alterations,
-            .count = resource->configs_count,
-        };
-        struct message text;
-        message_init(&text);
-        enum err err = ERR_INVALID_REQUEST;
-        if (repeats[i] == REPEAT_FIRST) {
-            message_set(&text, "Duplicate resource.");
-        } else {
-            err = change_resource(decision, &change, &text);
-        }
+        struct config_change change = {.alterations = alterations, .count = asked->configs_count};
         struct incremental_alter_configs_response_response *row =
             &out->responses[out->responses_count++];
-        row->resource_type = resource->resource_type;
-        row->resource_name = resource->resource_name;
-        row->error_code = decision_error(decision, err, &text, &row->error_message);
+        row->resource_type = asked->resource_type;
+        row->resource_name = asked->resource_name;
+        row->error_code =
+            decide_resource(decision, &change, &resources[i], repeats[i], &row->error_message);
     }
     enum err err = decision_check_size(decision);
     if (in->validate_only) decision_truncate(decision, 0);
@@ -103,42 +121,30 @@ enum err rule_alter_configs(struct decision *decision, const void *request, void
     struct arena *arena = decision->result->arena;
     decision->bounded = true;
     decision->result->atomic = true;
-    struct slice *keys = arena_zalloc(arena, (size_t)in->resources_count, sizeof *keys);
-    for (int32_t i = 0; i < in->resources_count; i++) {
-        keys[i] =
-            resource_key(in->resources[i].resource_type, in->resources[i].resource_name, arena);
+    int32_t count = in->resources_count;
+    struct resource *resources = arena_zalloc(arena, (size_t)count, sizeof *resources);
+    for (int32_t i = 0; i < count; i++) {
+        resources[i] =
+            (struct resource){in->resources[i].resource_type, in->resources[i].resource_name};
     }
-    const enum repeat *repeats =
-        repeats_find(keys, in->resources_count, env_random(decision->state->env), arena);
-    out->responses = alter_configs_response_response_new(decision->arena, in->resources_count);
-    for (int32_t i = 0; i < in->resources_count; i++) {
+    const enum repeat *repeats = find_repeats(decision, resources, count);
+    out->responses = alter_configs_response_response_new(decision->arena, count);
+    for (int32_t i = 0; i < count; i++) {
         if (repeats[i] == REPEAT_LATER) continue;
-        const struct alter_configs_request_resource *resource = &in->resources[i];
+        const struct alter_configs_request_resource *asked = &in->resources[i];
         struct config_alteration *alterations =
-            arena_zalloc(arena, (size_t)resource->configs_count, sizeof *alterations);
-        for (int32_t j = 0; j < resource->configs_count; j++) {
-            alterations[j] = (struct config_alteration){resource->configs[j].name,
-                                                        resource->configs[j].value, CONFIG_SET};
+            arena_zalloc(arena, (size_t)asked->configs_count, sizeof *alterations);
+        for (int32_t j = 0; j < asked->configs_count; j++) {
+            alterations[j] = (struct config_alteration){asked->configs[j].name,
+                                                        asked->configs[j].value, CONFIG_SET};
         }
         struct config_change change = {
-            .type = (enum config_resource_type)(uint8_t)resource->resource_type,
-            .resource = resource->resource_name,
-            .alterations = alterations,
-            .count = resource->configs_count,
-            .replace_all = true,
-        };
-        struct message text;
-        message_init(&text);
-        enum err err = ERR_INVALID_REQUEST;
-        if (repeats[i] == REPEAT_FIRST) {
-            message_set(&text, "Duplicate resource.");
-        } else {
-            err = change_resource(decision, &change, &text);
-        }
+            .alterations = alterations, .count = asked->configs_count, .replace_all = true};
         struct alter_configs_response_response *row = &out->responses[out->responses_count++];
-        row->resource_type = resource->resource_type;
-        row->resource_name = resource->resource_name;
-        row->error_code = decision_error(decision, err, &text, &row->error_message);
+        row->resource_type = asked->resource_type;
+        row->resource_name = asked->resource_name;
+        row->error_code =
+            decide_resource(decision, &change, &resources[i], repeats[i], &row->error_message);
     }
     enum err err = decision_check_size(decision);
     if (in->validate_only) decision_truncate(decision, 0);

@@ -23,18 +23,11 @@ static bool list_has(const int32_t *ids, int32_t count, int32_t id) {
     return id_list_contains((struct id_list){ids, count}, id);
 }
 
-static bool has_directory(const struct uuid *directories, int32_t count, struct uuid id) {
-    for (int32_t i = 0; i < count; i++) {
-        if (uuid_equal(directories[i], id)) return true;
-    }
-    return false;
-}
-
 static bool is_in_directories(const struct selection *s, const struct partition_image *partition,
                               int32_t broker_id) {
     for (int32_t i = 0; i < partition->replica_count; i++) {
         if (partition->replicas[i] != broker_id) continue;
-        return has_directory(s->directories, s->directory_count, partition->directories[i]);
+        return uuid_is_among(partition->directories[i], s->directories, s->directory_count);
     }
     return false;
 }
@@ -158,7 +151,7 @@ static void restart_own(struct decision *decision, bool clean, const struct uuid
             if (partition == NULL || !is_own(decision, partition)) continue;
             struct uuid directory = partition->directories[0];
             bool is_here = uuid_is_reserved(directory) ||
-                           has_directory(directories, directory_count, directory);
+                           uuid_is_among(directory, directories, directory_count);
             if (!is_here) {
                 update_partition(
                     decision,

@@ -7,56 +7,11 @@
 // acknowledged. When ISR and ELR are empty, a sole last known leader may take over.
 #include "controller/partition_change.h"
 
-#include <stdlib.h>
-
 #include "controller/placer.h"
 #include "metadata/effective_config.h"
 
-#define RECOVERED                0
 #define RECOVERING               1
 #define RECOVERY_STATE_UNCHANGED (-1)
-
-// ---- Lists of ids ----
-
-bool id_list_contains(struct id_list list, int32_t id) {
-    for (int32_t i = 0; i < list.count; i++) {
-        if (list.ids[i] == id) return true;
-    }
-    return false;
-}
-
-bool id_list_equal(struct id_list a, struct id_list b) {
-    return a.count == b.count &&
-           (a.count == 0 || memcmp(a.ids, b.ids, (size_t)a.count * sizeof *a.ids) == 0);
-}
-
-struct id_list id_list_without(struct id_list list, struct id_list other, struct arena *arena) {
-    int32_t *ids = arena_zalloc(arena, (size_t)MAX(list.count, 1), sizeof *ids);
-    int32_t count = 0;
-    for (int32_t i = 0; i < list.count; i++) {
-        if (!id_list_contains(other, list.ids[i])) ids[count++] = list.ids[i];
-    }
-    return (struct id_list){ids, count};
-}
-
-static bool contains_all(struct id_list list, struct id_list others) {
-    for (int32_t i = 0; i < others.count; i++) {
-        if (!id_list_contains(list, others.ids[i])) return false;
-    }
-    return true;
-}
-
-static struct id_list one_id(int32_t id, struct arena *arena) {
-    int32_t *ids = arena_zalloc(arena, 1, sizeof *ids);
-    ids[0] = id;
-    return (struct id_list){ids, 1};
-}
-
-static int compare_ids(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a;
-    int32_t y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
 
 // ---- Facts ----
 
@@ -142,10 +97,11 @@ static void complete_reassignment(struct partition_change *change, struct arena 
         replicas = id_list_without(replicas, change->removing, arena);
         if (isr.count == 0 || replicas.count == 0) return;
     }
-    if (!contains_all(isr, change->adding)) return;
+    if (!id_list_contains_all(isr, change->adding)) return;
     // A smaller replication factor: wait for all, so that the ISR does not fall below
     // min.insync.replicas.
-    if (change->adding.count < change->removing.count && !contains_all(isr, replicas)) return;
+    if (change->adding.count < change->removing.count && !id_list_contains_all(isr, replicas))
+        return;
     change->isr = isr;
     change->replicas = replicas;
     change->removing = (struct id_list){NULL, 0};
@@ -158,19 +114,13 @@ static void find_eligible(struct partition_change *change, struct arena *arena) 
         change->elr = (struct id_list){NULL, 0};
         return;
     }
-    const struct partition_image *partition = change->partition;
-    int32_t *ids =
-        arena_zalloc(arena, (size_t)(change->elr.count + partition->isr_count + 1), sizeof *ids);
-    struct id_list eligible = {ids, 0};
-    for (int32_t i = 0; i < change->elr.count + partition->isr_count; i++) {
-        int32_t id =
-            i < change->elr.count ? change->elr.ids[i] : partition->isr[i - change->elr.count];
-        if (id_list_contains(change->isr, id) || id_list_contains(eligible, id)) continue;
-        if (id_list_contains(change->unclean_shutdown, id)) continue;
-        ids[eligible.count++] = id;
-    }
-    qsort(ids, (size_t)eligible.count, sizeof *ids, compare_ids);
-    change->elr = eligible;
+    // Those that left the ISR join the eligible ones, each once.
+    struct id_list old_isr = {change->partition->isr, change->partition->isr_count};
+    struct id_list left = id_list_without(old_isr, change->elr, arena);
+    struct id_list eligible = id_list_joined(change->elr, left, arena);
+    eligible = id_list_without(eligible, change->isr, arena);
+    eligible = id_list_without(eligible, change->unclean_shutdown, arena);
+    change->elr = id_list_sorted(eligible, arena);
 }
 
 static bool is_clean_leader(const struct partition_change *change, int32_t broker_id) {
@@ -219,11 +169,11 @@ static void try_election(struct partition_change *change, struct partition_chang
     if (leader == change->partition->leader) return;
     r->leader = leader;
     if (leader >= 0 && id_list_contains(change->elr, leader)) {
-        change->isr = one_id(leader, arena);
+        change->isr = id_list_of(leader, arena);
         change->elr = id_list_without(change->elr, change->isr, arena);
     }
     if (!unclean) return;
-    set_isr(r, one_id(leader, arena));
+    set_isr(r, id_list_of(leader, arena));
     // A sole replica has nobody from whom it could recover anything.
     bool sole = change->replicas.count == 1;
     if (!sole && change->partition->leader_recovery_state != RECOVERING) {
@@ -235,7 +185,7 @@ static void bump_for_reassignment(const struct partition_change *change,
                                   struct partition_change_record *r) {
     struct id_list old = {change->partition->replicas, change->partition->replica_count};
     if (r->leader != PARTITION_LEADER_UNCHANGED) return;
-    if (!contains_all(change->replicas, old)) r->leader = change->partition->leader;
+    if (!id_list_contains_all(change->replicas, old)) r->leader = change->partition->leader;
 }
 
 static void bump_for_isr_shrink(const struct partition_change *change,
@@ -243,7 +193,7 @@ static void bump_for_isr_shrink(const struct partition_change *change,
     if (!metadata_version_bumps_epoch_on_isr_shrink(change->decision->metadata_version)) return;
     if (r->leader != PARTITION_LEADER_UNCHANGED || r->isr_count < 0) return;
     struct id_list old = {change->partition->isr, change->partition->isr_count};
-    if (!contains_all((struct id_list){r->isr, r->isr_count}, old)) {
+    if (!id_list_contains_all((struct id_list){r->isr, r->isr_count}, old)) {
         r->leader = change->partition->leader;
     }
 }
@@ -268,7 +218,7 @@ static void write_last_known_leader(const struct partition_change *change,
                                     struct partition_change_record *r, struct arena *arena) {
     if (!change->decision->elr) return;
     if (r->leader == PARTITION_LEADER_NONE && change->partition->last_known_elr_count == 0) {
-        r->last_known_elr = (int32_t *)(uintptr_t)one_id(change->partition->leader, arena).ids;
+        r->last_known_elr = (int32_t *)(uintptr_t)id_list_of(change->partition->leader, arena).ids;
         r->last_known_elr_count = 1;
     } else if (r->leader >= 0 && change->partition->last_known_elr_count > 0) {
         r->last_known_elr = NULL;

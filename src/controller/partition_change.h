@@ -3,17 +3,8 @@
 // eligible leader replicas (KIP-966), elects a leader, bumps the leader epoch where that is due.
 #pragma once
 
+#include "controller/id_list.h"
 #include "controller/state.h"
-
-struct id_list {
-    const int32_t *ids;
-    int32_t count;
-};
-
-bool id_list_contains(struct id_list list, int32_t id);
-bool id_list_equal(struct id_list a, struct id_list b);
-// Without the members of `other`; in the arena.
-struct id_list id_list_without(struct id_list list, struct id_list other, struct arena *arena);
 
 enum election {
     ELECTION_ONLINE,     // keep the leader, else the first replica that is in sync

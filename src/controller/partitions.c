@@ -117,21 +117,6 @@ enum err rule_create_partitions(struct decision *decision, const void *request, 
 
 // ---- AlterPartition ----
 
-static enum err check_broker_epoch(const struct decision *decision, int32_t broker_id,
-                                   int64_t broker_epoch) {
-    const struct broker_image *broker = image_broker(decision->image, broker_id);
-    if (broker == NULL) {
-        message_set(decision->error, "No broker registration found for broker id %d", broker_id);
-        return ERR_STALE_BROKER_EPOCH;
-    }
-    if (broker->epoch != broker_epoch) {
-        message_set(decision->error, "Expected broker epoch %lld, but got broker epoch %lld",
-                    (long long)broker->epoch, (long long)broker_epoch);
-        return ERR_STALE_BROKER_EPOCH;
-    }
-    return ERR_NONE;
-}
-
 struct proposal {
     struct id_list isr;
     const int64_t *epochs;  // of the brokers in `isr`; -1: not known
@@ -227,7 +212,7 @@ static enum err alter_partition(struct decision *decision, int32_t broker_id,
 enum err rule_alter_partition(struct decision *decision, const void *request, void *response) {
     const struct alter_partition_request *in = request;
     struct alter_partition_response *out = response;
-    enum err err = check_broker_epoch(decision, in->broker_id, in->broker_epoch);
+    enum err err = decision_check_broker_epoch(decision, in->broker_id, in->broker_epoch);
     if (err != ERR_NONE) return err;
     out->topics = alter_partition_response_topic_new(decision->arena, in->topics_count);
     out->topics_count = in->topics_count;
@@ -269,10 +254,8 @@ static enum err assign_directory(struct decision *decision, int32_t broker_id,
     change.directory_broker = broker_id;
     change.directory = directory;
     if (!broker_has_directory(image_broker(decision->image, broker_id), directory)) {
-        int32_t *leaving = arena_zalloc(decision->result->arena, 1, sizeof *leaving);
-        leaving[0] = broker_id;
-        change.isr =
-            id_list_without(change.isr, (struct id_list){leaving, 1}, decision->result->arena);
+        struct arena *arena = decision->result->arena;
+        change.isr = id_list_without(change.isr, id_list_of(broker_id, arena), arena);
         change.without_leader_broker = broker_id;
     }
     struct metadata_record record;
@@ -288,7 +271,7 @@ enum err rule_assign_replicas_to_dirs(struct decision *decision, const void *req
         message_set(decision->error, "Directory assignment is not supported yet.");
         return ERR_UNSUPPORTED_VERSION;
     }
-    enum err err = check_broker_epoch(decision, in->broker_id, in->broker_epoch);
+    enum err err = decision_check_broker_epoch(decision, in->broker_id, in->broker_epoch);
     if (err != ERR_NONE) return err;
     struct arena *arena = decision->arena;
     out->directories = assign_replicas_to_dirs_response_directory_new(arena, in->directories_count);
@@ -315,33 +298,5 @@ enum err rule_assign_replicas_to_dirs(struct decision *decision, const void *req
             }
         }
     }
-    return ERR_NONE;
-}
-
-// ---- AllocateProducerIds ----
-
-#define PRODUCER_ID_BLOCK 1000
-
-enum err rule_allocate_producer_ids(struct decision *decision, const void *request,
-                                    void *response) {
-    const struct allocate_producer_ids_request *in = request;
-    struct allocate_producer_ids_response *out = response;
-    enum err err = check_broker_epoch(decision, in->broker_id, in->broker_epoch);
-    if (err != ERR_NONE) return err;
-    int64_t first = image_next_producer_id(decision->image);
-    if (first > INT64_MAX - PRODUCER_ID_BLOCK) {
-        message_set(decision->error,
-                    "Exhausted all producerIds as the next block's end producerId has exceeded the "
-                    "int64 type limit");
-        return ERR_UNKNOWN_SERVER_ERROR;
-    }
-    struct metadata_record record = decision_record(decision, METADATA_PRODUCER_IDS, 0);
-    struct producer_ids_record *r = record.message;
-    r->broker_id = in->broker_id;
-    r->broker_epoch = in->broker_epoch;
-    r->next_producer_id = first + PRODUCER_ID_BLOCK;
-    decision_add(decision, &record);
-    out->producer_id_start = first;
-    out->producer_id_len = PRODUCER_ID_BLOCK;
     return ERR_NONE;
 }

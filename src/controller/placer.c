@@ -34,18 +34,11 @@ struct placer {
     int32_t unfenced_count;
 };
 
-static bool has_uuid(const struct uuid *list, int32_t count, struct uuid id) {
-    for (int32_t i = 0; i < count; i++) {
-        if (uuid_equal(list[i], id)) return true;
-    }
-    return false;
-}
-
 bool broker_has_uncordoned_directory(const struct broker_image *broker) {
     if (broker->directory_count == 0 || broker->cordoned_count < 0) return true;
     for (int32_t i = 0; i < broker->directory_count; i++) {
-        if (!has_uuid(broker->cordoned_directories, broker->cordoned_count,
-                      broker->directories[i])) {
+        if (!uuid_is_among(broker->directories[i], broker->cordoned_directories,
+                           broker->cordoned_count)) {
             return true;
         }
     }

@@ -1,32 +1,8 @@
 // AlterPartitionReassignments and ListPartitionReassignments (KIP-455). A reassignment's new
 // replicas are added first; those that go stay until the new ones are in sync, which
 // partition_change notices.
-#include <stdlib.h>
-
 #include "controller/assignment.h"
 #include "controller/partition_change.h"
-
-static int compare_ids(const void *a, const void *b) {
-    int32_t x = *(const int32_t *)a;
-    int32_t y = *(const int32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static struct id_list sorted(struct id_list list, struct arena *arena) {
-    int32_t *ids = arena_zalloc(arena, (size_t)list.count, sizeof *ids);
-    if (list.count > 0) memcpy(ids, list.ids, (size_t)list.count * sizeof *ids);
-    qsort(ids, (size_t)list.count, sizeof *ids, compare_ids);
-    return (struct id_list){ids, list.count};
-}
-
-static struct id_list joined(struct id_list a, struct id_list b, struct arena *arena) {
-    int32_t *ids = arena_zalloc(arena, (size_t)(a.count + b.count), sizeof *ids);
-    for (int32_t i = 0; i < a.count; i++)
-        ids[i] = a.ids[i];
-    for (int32_t i = 0; i < b.count; i++)
-        ids[a.count + i] = b.ids[i];
-    return (struct id_list){ids, a.count + b.count};
-}
 
 static enum err cancel(struct decision *decision, const struct topic_image *topic,
                        const struct partition_image *partition, struct message *text) {
@@ -92,11 +68,11 @@ static enum err change_replicas(struct decision *decision, const struct topic_im
     }
     struct arena *arena = decision->result->arena;
     struct id_list current = {partition->replicas, partition->replica_count};
-    struct id_list removing = sorted(id_list_without(current, target, arena), arena);
-    struct id_list adding = sorted(id_list_without(target, current, arena), arena);
+    struct id_list removing = id_list_sorted(id_list_without(current, target, arena), arena);
+    struct id_list adding = id_list_sorted(id_list_without(target, current, arena), arena);
     struct partition_change change;
     partition_change_begin(&change, decision, topic, partition, topic_min_isr(decision, topic));
-    change.replicas = joined(target, removing, arena);
+    change.replicas = id_list_joined(target, removing, arena);
     if (removing.count > 0) change.removing = removing;
     if (adding.count > 0) change.adding = adding;
     struct metadata_record record;

@@ -136,6 +136,21 @@ void decision_add(struct decision *decision, const struct metadata_record *recor
                                          });
 }
 
+enum err decision_check_broker_epoch(const struct decision *decision, int32_t broker_id,
+                                     int64_t broker_epoch) {
+    const struct broker_image *broker = image_broker(decision->image, broker_id);
+    if (broker == NULL) {
+        message_set(decision->error, "No broker registration found for broker id %d", broker_id);
+        return ERR_STALE_BROKER_EPOCH;
+    }
+    if (broker->epoch != broker_epoch) {
+        message_set(decision->error, "Expected broker epoch %lld, but got broker epoch %lld",
+                    (long long)broker->epoch, (long long)broker_epoch);
+        return ERR_STALE_BROKER_EPOCH;
+    }
+    return ERR_NONE;
+}
+
 enum err decision_check_size(const struct decision *decision) {
     if (!decision->bounded || decision->result->count <= RECORDS_PER_OPERATION_MAX) return ERR_NONE;
     message_set(decision->error, "Unable to perform excessively large batch operation.");

@@ -78,6 +78,9 @@ struct metadata_record decision_record(const struct decision *decision,
                                        enum metadata_record_type type, int16_t version);
 // Frames the record and adds it. Its message must not change any more.
 void decision_add(struct decision *decision, const struct metadata_record *record);
+// ERR_STALE_BROKER_EPOCH with Kafka's sentence when the broker is not registered with this epoch.
+enum err decision_check_broker_epoch(const struct decision *decision, int32_t broker_id,
+                                     int64_t broker_epoch);
 // ERR_NONE, or the refusal of an operation that grew too large.
 enum err decision_check_size(const struct decision *decision);
 

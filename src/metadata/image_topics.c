@@ -7,8 +7,7 @@
 #include "base/memory.h"
 #include "metadata/features.h"
 #include "metadata/image_internal.h"
-
-#define TOPIC_NAME_MAX 249  // Kafka's limit of a legal name
+#include "metadata/topic_name.h"
 
 // ---- Partitions ----
 
