@@ -4,6 +4,7 @@
 #   python  a venv with today's confluent-kafka and kafka-python
 #   node    kafkajs, @platformatic/kafka, node-rdkafka (built here against node's own headers)
 #   go      the modules of franz-go and sarama, and the programs built from them
+#   kgo     franz-go's own tests
 #   java    the jars of Apache Kafka 4.3.1 and 4.4.0
 # Everything that is not a Debian package goes to ~/.cache/taccola (or TACCOLA_CACHE).
 # A part that is there already costs nothing; a stamp holds the checksum of what was asked for.
@@ -71,6 +72,20 @@ part_go() {
     stamp go "$tag"
 }
 
+# franz-go's own tests, as one program.
+part_kgo() {
+    need go
+    local version=v1.22.2 source
+    stamped kgo $version && return 0
+    source=$(go mod download -json "github.com/twmb/franz-go@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    rm -rf "$cache/kgo"
+    cp -r "$source" "$cache/kgo"
+    chmod -R u+w "$cache/kgo"
+    (cd "$cache/kgo/pkg/kgo" && nice go test -c -o "$cache/kgo.test" .)
+    rm -rf "$cache/kgo"
+    stamp kgo $version
+}
+
 part_java() {
     need java; need mvn
     local v tag
@@ -86,7 +101,7 @@ part_java() {
 (($#)) || set -- apt python node go java
 for part in "$@"; do
     case $part in
-    apt | python | node | go | java) "part_$part" ;;
-    *) echo "no part $part; there are: apt python node go java" && exit 2 ;;
+    apt | python | node | go | kgo | java) "part_$part" ;;
+    *) echo "no part $part; there are: apt python node go kgo java" && exit 2 ;;
     esac
 done

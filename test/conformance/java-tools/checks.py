@@ -64,6 +64,8 @@ CHECKS = [
     ('cfg-scram-describe', 'security', 0, r'SCRAM credential configs for user-principal .alice. are', CONFIG, BS + ' --describe --entity-type users'),
     ('cfg-group-alter', '', 0, r'Completed updating config for group', CONFIG, CFG + ' groups --entity-name sg-{S} --add-config share.auto.offset.reset=earliest'),
     ('cfg-group-describe', 'group', 0, r'share.auto.offset.reset=earliest', CONFIG, BS + ' --describe --entity-type groups --entity-name sg-{S}'),
+    ('cfg-group-psg', 'share', 0, r'Completed', CONFIG, CFG + ' groups --entity-name psg-{S} --add-config share.auto.offset.reset=earliest'),
+    ('cfg-group-vsg', 'share', 0, r'Completed', CONFIG, CFG + ' groups --entity-name vsg-{S} --add-config share.auto.offset.reset=earliest'),
     ('client-metrics-alter', '', 0, r'Altered client metrics config', 'ClientMetricsCommand', BS + ' --alter --name jtm --metrics org.apache.kafka.producer. --interval 30000'),
     ('client-metrics-describe', '', 0, r'interval.ms=30000.*metrics=org.apache.kafka.producer', 'ClientMetricsCommand', BS + ' --describe --name jtm'),
     ('client-metrics-list', '', 0, r'jtm', 'ClientMetricsCommand', BS + ' --list'),
