@@ -108,43 +108,124 @@ enum err index_file_truncate(struct index_file *index, uint32_t count) {
     return file_truncate(index->file, (uint64_t)count * index->entry_size);
 }
 
-static int64_t key_of(const uint8_t *entry, uint8_t key_at, uint8_t key_size) {
-    return key_size == 4 ? load_i32(entry + key_at) : load_i64(entry + key_at);
+// ---- Searching ----
+//
+// Entries grow about evenly with offset, position and time, so the first guesses interpolate: one
+// run of entries around the guess mostly holds the answer, and a search costs a read or two. When
+// it does not, the search goes on by halves.
+
+#define GUESSES_MAX 4
+
+struct search {
+    const struct index_file *index;
+    int64_t key;
+    enum read_mode mode;
+    uint8_t key_at;
+    uint8_t key_size;
+    bool strict;
+    uint32_t low;  // the answer is in [low, high]
+    uint32_t high;
+    int64_t low_key;                           // of the entry before `low`, or a lower bound
+    int64_t high_key;                          // of the entry at `high`, or an upper bound
+    uint8_t run[SEARCH_RUN * ENTRY_SIZE_MAX];  // entries [run_first, run_first + run_count)
+    uint32_t run_first;
+    uint32_t run_count;
+};
+
+static int64_t key_of(const struct search *s, const uint8_t *entry) {
+    return s->key_size == 4 ? load_i32(entry + s->key_at) : load_i64(entry + s->key_at);
 }
 
-enum err index_file_search(const struct index_file *index, uint8_t key_at, uint8_t key_size,
-                           int64_t key, bool strict, enum read_mode mode, uint32_t *count) {
-    uint8_t run[SEARCH_RUN * ENTRY_SIZE_MAX];
-    uint32_t low = 0, high = index_file_count(index);  // the answer is in [low, high]
-    // What is in memory may answer at once: readers mostly ask for the end.
-    if (index->tail_count > 0) {
-        int64_t first = key_of(index->tail, key_at, key_size);
-        if (first < key || (!strict && first == key)) {
-            low = index->file_count;
-        } else {
-            high = index->file_count;
-        }
+static const uint8_t *run_entry(const struct search *s, uint32_t i) {
+    return s->run + (size_t)(i - s->run_first) * s->index->entry_size;
+}
+
+static bool is_below(const struct search *s, int64_t found) {
+    return found < s->key || (!s->strict && found == s->key);
+}
+
+static enum err read_run(struct search *s, uint32_t first, uint32_t count) {
+    s->run_first = first;
+    s->run_count = count;
+    return index_file_read_many(s->index, first, count, s->mode, s->run);
+}
+
+static uint32_t guess(const struct search *s) {
+    double share =
+        ((double)s->key - (double)s->low_key) / ((double)s->high_key - (double)s->low_key);
+    double at = (double)s->low + share * (double)(s->high - s->low) - SEARCH_RUN / 2.0;
+    double last = (double)(s->high - SEARCH_RUN);
+    return at <= (double)s->low ? s->low : at >= last ? s->high - SEARCH_RUN : (uint32_t)at;
+}
+
+// Narrows [low, high] by the run around `first`.
+static enum err narrow(struct search *s, uint32_t first) {
+    enum err err = read_run(s, first, SEARCH_RUN);
+    if (err != ERR_NONE) return err;
+    int64_t first_key = key_of(s, run_entry(s, first));
+    int64_t last_key = key_of(s, run_entry(s, first + SEARCH_RUN - 1));
+    if (!is_below(s, first_key)) {
+        s->high = first;
+        s->high_key = first_key;
+    } else if (is_below(s, last_key)) {
+        s->low = first + SEARCH_RUN;
+        s->low_key = last_key;
+    } else {
+        s->low = first + 1;
+        s->high = first + SEARCH_RUN - 1;
     }
-    while (high - low > SEARCH_RUN) {
-        uint32_t middle = low + (high - low) / 2;
-        enum err err = index_file_read(index, middle, mode, run);
-        if (err != ERR_NONE) return err;
-        int64_t found = key_of(run, key_at, key_size);
-        if (found < key || (!strict && found == key)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (high > low) {
-        enum err err = index_file_read_many(index, low, high - low, mode, run);
-        if (err != ERR_NONE) return err;
-    }
-    uint32_t n = low;
-    for (; n < high; n++) {
-        int64_t found = key_of(run + (size_t)(n - low) * index->entry_size, key_at, key_size);
-        if (found > key || (strict && found == key)) break;
-    }
-    *count = n;
     return ERR_NONE;
+}
+
+static enum err search_bounds(struct search *s) {
+    const struct index_file *index = s->index;
+    s->high = index_file_count(index);
+    s->low_key = 0;
+    s->high_key = INT64_MAX;
+    // What is in memory may answer at once: readers mostly ask for the end.
+    if (index->tail_count == 0) return ERR_NONE;
+    int64_t first = key_of(s, index->tail);
+    if (is_below(s, first)) {
+        s->low = index->file_count;
+        s->low_key = first;
+    } else {
+        s->high = index->file_count;
+        s->high_key = first;
+    }
+    return ERR_NONE;
+}
+
+static enum err search_run(struct search *s) {
+    enum err err = search_bounds(s);
+    if (err == ERR_NONE && s->high - s->low > SEARCH_RUN && s->high_key == INT64_MAX) {
+        err = narrow(s, s->high - SEARCH_RUN);
+    }
+    for (int tries = 0; err == ERR_NONE && s->high - s->low > SEARCH_RUN; tries++) {
+        bool may_guess = tries < GUESSES_MAX && s->high_key > s->low_key;
+        err = narrow(s, may_guess ? guess(s) : s->low + (s->high - s->low - SEARCH_RUN) / 2);
+    }
+    if (err != ERR_NONE || s->high == s->low) return err;
+    bool is_read = s->low >= s->run_first && s->high <= s->run_first + s->run_count;
+    return is_read ? ERR_NONE : read_run(s, s->low, s->high - s->low);
+}
+
+enum err index_file_search(const struct index_file *index, uint8_t at, uint8_t key_size,
+                           int64_t key, bool strict, enum read_mode mode, uint32_t *count,
+                           uint8_t *floor) {
+    struct search s = {
+        .index = index, .key = key, .key_at = at, .key_size = key_size, .strict = strict};
+    // An index that this process writes is in the page cache.
+    s.mode = index->tail != NULL ? READ_BLOCKING : mode;
+    enum err err = search_run(&s);
+    if (err != ERR_NONE) return err;
+    uint32_t n = s.low;
+    while (n < s.high && is_below(&s, key_of(&s, run_entry(&s, n))))
+        n++;
+    *count = n;
+    if (floor == NULL || n == 0) return ERR_NONE;
+    if (n > s.run_first && n <= s.run_first + s.run_count) {
+        memcpy(floor, run_entry(&s, n - 1), index->entry_size);
+        return ERR_NONE;
+    }
+    return index_file_read(index, n - 1, mode, floor);
 }

@@ -53,7 +53,8 @@ MUST_CHECK enum err index_file_flush(struct index_file *index);
 MUST_CHECK enum err index_file_truncate(struct index_file *index, uint32_t count);
 
 // The number of leading entries whose key, a big-endian integer of `key_size` bytes (4 or 8) at
-// `key_at`, is <= `key` (< with `strict`). Keys must not decrease.
+// `key_at`, is <= `key` (< with `strict`); the last of them into `floor` (may be NULL; untouched
+// when there is none). Keys must not decrease; when they do, any answer is possible.
 MUST_CHECK enum err index_file_search(const struct index_file *index, uint8_t key_at,
                                       uint8_t key_size, int64_t key, bool strict,
-                                      enum read_mode mode, uint32_t *count);
+                                      enum read_mode mode, uint32_t *count, uint8_t *floor);

@@ -5,7 +5,7 @@
 // stopped, needs no system call.
 //
 // An index is a hint: what it says is checked against the batch that it points to, and when it lies
-// the scan begins at the segment's start.
+// the scan begins further in front.
 #include "base/memory.h"
 #include "storage/log_internal.h"
 
@@ -19,64 +19,6 @@ struct boundary {
     bool at_batch;   // a batch begins there (else: the end of the segment)
 };
 
-// From `from` on, the first batch whose last offset is >= `offset`.
-static enum err scan_to_offset(struct segment *segment, uint64_t from, uint64_t end, int64_t offset,
-                               enum read_mode mode, struct boundary *found) {
-    struct segment_scan scan;
-    segment_scan_init(&scan, segment, from, end, mode);
-    struct boundary at = {.position = from, .offset = segment->base_offset};
-    for (;;) {
-        struct batch batch;
-        uint64_t position;
-        enum err err = segment_scan_next(&scan, &batch, &position);
-        if (err == ERR_EOF) break;
-        if (err != ERR_NONE) return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
-        if (batch.last_offset >= offset) {
-            *found = (struct boundary){position, batch.base_offset, true};
-            return ERR_NONE;
-        }
-        at = (struct boundary){scan.position, batch.last_offset + 1, false};
-    }
-    *found = at;
-    return ERR_NONE;
-}
-
-// True when a valid batch that ends at or below `offset` begins at `position`, as an index entry
-// promises.
-static enum err check_hint(struct segment *segment, uint64_t position, uint64_t end, int64_t offset,
-                           enum read_mode mode, bool *holds) {
-    *holds = position == 0;
-    if (position == 0) return ERR_NONE;
-    if (position >= end) return ERR_NONE;
-    struct segment_scan scan;
-    segment_scan_init(&scan, segment, position, end, mode);
-    struct batch batch;
-    uint64_t at;
-    enum err err = segment_scan_next(&scan, &batch, &at);
-    if (err == ERR_WOULD_BLOCK || err == ERR_IO) return err;
-    *holds =
-        err == ERR_NONE && batch.base_offset >= segment->base_offset && batch.last_offset <= offset;
-    return ERR_NONE;
-}
-
-enum err segment_find(struct segment *segment, int64_t offset, uint64_t end, enum read_mode mode,
-                      uint64_t *position, int64_t *base_offset, bool *at_batch) {
-    uint32_t hint;
-    enum err err = segment_lookup_offset(segment, offset, mode, &hint);
-    if (err == ERR_CORRUPT) hint = 0;
-    if (err != ERR_NONE && err != ERR_CORRUPT) return err;
-    bool holds;
-    err = check_hint(segment, hint, end, offset, mode, &holds);
-    if (err != ERR_NONE) return err;
-    struct boundary found;
-    err = scan_to_offset(segment, holds ? hint : 0, end, offset, mode, &found);
-    if (err != ERR_NONE) return err;
-    *position = found.position;
-    *base_offset = found.offset;
-    *at_batch = found.at_batch;
-    return ERR_NONE;
-}
-
 static enum err find(struct log *log, struct segment *segment, int64_t offset, uint64_t end,
                      struct boundary *found) {
     uint64_t position;
@@ -88,41 +30,43 @@ static enum err find(struct log *log, struct segment *segment, int64_t offset, u
                         &found->at_batch);
 }
 
-// The last batch boundary at or below start + max_bytes, at least behind the first batch when
-// `at_least_one`.
+// Walks from `from` to the last boundary at or below `limit`, but at least over the first batch
+// when `at_least_one`.
+static enum err cut_from(struct segment *segment, uint64_t from, const struct boundary *start,
+                         uint64_t end, uint64_t limit, bool at_least_one, struct boundary *last) {
+    struct segment_scan scan;
+    segment_scan_init(&scan, segment, from, end, READ_NO_WAIT);
+    *last = (struct boundary){.position = start->position, .offset = start->offset};
+    bool is_first = from == start->position;
+    for (bool is_hint = !is_first;; is_hint = false) {
+        struct batch batch;
+        uint64_t position;
+        enum err err = segment_scan_next(&scan, &batch, &position);
+        if (err == ERR_EOF) return ERR_NONE;
+        if (err != ERR_NONE) return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
+        if (is_hint) {
+            if (batch.base_offset <= start->offset) return ERR_CORRUPT;
+            // The batches before the hint fit, whatever becomes of this one.
+            *last = (struct boundary){.position = position, .offset = batch.base_offset};
+        }
+        if (scan.position > limit && !(is_first && at_least_one)) return ERR_NONE;
+        *last = (struct boundary){.position = scan.position, .offset = batch.last_offset + 1};
+        if (scan.position > limit) return ERR_NONE;
+        is_first = false;
+    }
+}
+
 static enum err cut(struct segment *segment, const struct boundary *start, uint64_t end,
                     size_t max_bytes, bool at_least_one, struct boundary *last) {
     uint64_t limit = start->position + max_bytes;
     uint32_t hint;
     enum err err = segment_lookup_position(segment, limit, READ_NO_WAIT, &hint);
     if (err != ERR_NONE && err != ERR_CORRUPT) return err;
-    uint64_t from = err == ERR_NONE ? MAX((uint64_t)hint, start->position) : start->position;
-    bool holds = true;
-    if (from > start->position) {
-        err = check_hint(segment, from, end, INT64_MAX, READ_NO_WAIT, &holds);
-        if (err != ERR_NONE) return err;
+    if (err == ERR_NONE && hint > start->position && hint < end) {
+        err = cut_from(segment, hint, start, end, limit, at_least_one, last);
+        if (err != ERR_CORRUPT) return err;
     }
-    struct segment_scan scan;
-    segment_scan_init(&scan, segment, holds ? from : start->position, end, READ_NO_WAIT);
-    *last = (struct boundary){.position = start->position, .offset = start->offset};
-    bool is_first = scan.position == start->position;
-    for (;;) {
-        struct batch batch;
-        uint64_t position;
-        err = segment_scan_next(&scan, &batch, &position);
-        if (err == ERR_EOF) return ERR_NONE;
-        if (err != ERR_NONE) return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
-        if (scan.position > limit && !(is_first && at_least_one)) {
-            // The hint's batch may begin at the limit itself: then what lies before it fits.
-            if (!is_first && last->position == start->position) {
-                *last = (struct boundary){.position = position, .offset = batch.base_offset};
-            }
-            return ERR_NONE;
-        }
-        *last = (struct boundary){.position = scan.position, .offset = batch.last_offset + 1};
-        if (scan.position > limit) return ERR_NONE;
-        is_first = false;
-    }
+    return cut_from(segment, start->position, start, end, limit, at_least_one, last);
 }
 
 static enum err read_segment(struct log *log, int32_t i, int64_t offset, size_t max_bytes,

@@ -240,18 +240,18 @@ enum err segment_truncate(struct segment *segment, int64_t offset, uint64_t size
     segment->hot_from = MIN(segment->hot_from, size);
     uint32_t keep;
     int64_t relative = offset - segment->base_offset;
-    err = index_file_search(&segment->offsets, 0, 4, relative, true, READ_BLOCKING, &keep);
+    err = index_file_search(&segment->offsets, 0, 4, relative, true, READ_BLOCKING, &keep, NULL);
     if (err == ERR_NONE) err = index_file_truncate(&segment->offsets, keep);
     // Offsets in the time index grow with its timestamps.
     if (err == ERR_NONE)
-        err = index_file_search(&segment->times, 8, 4, relative, true, READ_BLOCKING, &keep);
+        err = index_file_search(&segment->times, 8, 4, relative, true, READ_BLOCKING, &keep, NULL);
     if (err == ERR_NONE) err = index_file_truncate(&segment->times, keep);
     if (err == ERR_NONE && segment->has_transactions) {
         err = segment_open_transactions(segment, false);
         if (err == ERR_NONE) {
             // Markers are appended in offset order.
             err = index_file_search(&segment->transactions, 18, 8, offset, true, READ_BLOCKING,
-                                    &keep);
+                                    &keep, NULL);
         }
         if (err == ERR_NONE) err = index_file_truncate(&segment->transactions, keep);
     }
@@ -306,14 +306,10 @@ enum err segment_lookup_offset(struct segment *segment, int64_t offset, enum rea
     enum err err = segment_open_files(segment, false);
     if (err != ERR_NONE) return err;
     uint32_t count;
-    err = index_file_search(&segment->offsets, 0, 4, offset - segment->base_offset, false, mode,
-                            &count);
-    if (err != ERR_NONE) return err;
-    *position = 0;
-    if (count == 0) return ERR_NONE;
     uint8_t entry[OFFSET_ENTRY_SIZE];
-    err = index_file_read(&segment->offsets, count - 1, mode, entry);
-    if (err == ERR_NONE) *position = load_u32(entry + 4);
+    err = index_file_search(&segment->offsets, 0, 4, offset - segment->base_offset, false, mode,
+                            &count, entry);
+    if (err == ERR_NONE) *position = count == 0 ? 0 : load_u32(entry + 4);
     return err;
 }
 
@@ -322,13 +318,9 @@ enum err segment_lookup_position(struct segment *segment, uint64_t position, enu
     enum err err = segment_open_files(segment, false);
     if (err != ERR_NONE) return err;
     uint32_t count;
-    err = index_file_search(&segment->offsets, 4, 4, (int64_t)position, false, mode, &count);
-    if (err != ERR_NONE) return err;
-    *found = 0;
-    if (count == 0) return ERR_NONE;
     uint8_t entry[OFFSET_ENTRY_SIZE];
-    err = index_file_read(&segment->offsets, count - 1, mode, entry);
-    if (err == ERR_NONE) *found = load_u32(entry + 4);
+    err = index_file_search(&segment->offsets, 4, 4, (int64_t)position, false, mode, &count, entry);
+    if (err == ERR_NONE) *found = count == 0 ? 0 : load_u32(entry + 4);
     return err;
 }
 
@@ -337,13 +329,9 @@ enum err segment_lookup_time(struct segment *segment, int64_t timestamp, enum re
     enum err err = segment_open_files(segment, false);
     if (err != ERR_NONE) return err;
     uint32_t count;
-    err = index_file_search(&segment->times, 0, 8, timestamp, false, mode, &count);
-    if (err != ERR_NONE) return err;
-    *offset = segment->base_offset;
-    if (count == 0) return ERR_NONE;
     uint8_t entry[TIME_ENTRY_SIZE];
-    err = index_file_read(&segment->times, count - 1, mode, entry);
-    if (err == ERR_NONE) *offset = segment->base_offset + load_i32(entry + 8);
+    err = index_file_search(&segment->times, 0, 8, timestamp, false, mode, &count, entry);
+    if (err == ERR_NONE) *offset = segment->base_offset + (count == 0 ? 0 : load_i32(entry + 8));
     return err;
 }
 

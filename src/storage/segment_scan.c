@@ -69,6 +69,52 @@ enum err segment_scan_next(struct segment_scan *scan, struct batch *batch, uint6
     return ERR_NONE;
 }
 
+// ---- Finding ----
+
+// From `from` on, the first batch whose last offset is >= `offset`. With `is_hint` the batch at
+// `from` must end at or below it, as an index entry promises.
+static enum err find_from(struct segment *segment, uint64_t from, bool is_hint, uint64_t end,
+                          int64_t offset, enum read_mode mode, uint64_t *position,
+                          int64_t *base_offset, bool *at_batch) {
+    struct segment_scan scan;
+    segment_scan_init(&scan, segment, from, end, mode);
+    int64_t behind = segment->base_offset;
+    for (;;) {
+        struct batch batch;
+        uint64_t at;
+        enum err err = segment_scan_next(&scan, &batch, &at);
+        if (err == ERR_EOF) {
+            *position = scan.position;
+            *base_offset = behind;
+            *at_batch = false;
+            return ERR_NONE;
+        }
+        if (err != ERR_NONE) return err == ERR_TRUNCATED ? ERR_CORRUPT : err;
+        bool is_a_lie = batch.base_offset < segment->base_offset || batch.last_offset > offset;
+        if (is_hint && is_a_lie) return ERR_CORRUPT;
+        if (batch.last_offset >= offset) {
+            *position = at;
+            *base_offset = batch.base_offset;
+            *at_batch = true;
+            return ERR_NONE;
+        }
+        behind = batch.last_offset + 1;
+        is_hint = false;
+    }
+}
+
+enum err segment_find(struct segment *segment, int64_t offset, uint64_t end, enum read_mode mode,
+                      uint64_t *position, int64_t *base_offset, bool *at_batch) {
+    uint32_t hint;
+    enum err err = segment_lookup_offset(segment, offset, mode, &hint);
+    if (err != ERR_NONE && err != ERR_CORRUPT) return err;
+    if (err == ERR_NONE && hint > 0 && hint < end) {
+        err = find_from(segment, hint, true, end, offset, mode, position, base_offset, at_batch);
+        if (err != ERR_CORRUPT) return err;
+    }
+    return find_from(segment, 0, false, end, offset, mode, position, base_offset, at_batch);
+}
+
 // ---- Views ----
 
 enum err segment_view_new(struct segment *segment, uint64_t size, struct segment_view **view) {
