@@ -38,6 +38,7 @@ static void run(struct partition_rows_part *part) {
         if (at->error != ERR_NONE) continue;
         at->error = delete_up_to(partition, row->offset, &row->low_watermark);
     }
+    replica_records_deleted(part->scatter_part.node->replicas);
     partition_rows_part_done(part);
 }
 

@@ -113,6 +113,10 @@ int32_t replica_partition_count(const struct replica_manager *manager);
 struct log_directory *replica_directory(const struct replica_manager *manager, int32_t index);
 int32_t replica_directory_count(const struct replica_manager *manager);
 
+// Records were deleted on request: the log starts are written to their checkpoint now, not when the
+// interval is over, so that a kill does not bring the records back.
+void replica_records_deleted(struct replica_manager *manager);
+
 // ---- Failure, stop ----
 
 // Every partition in it goes offline.

@@ -113,6 +113,12 @@ void replica_offsets_moved(struct replica_manager *manager) {
     if (is_new) start_checkpoint_timer(manager);
 }
 
+void replica_records_deleted(struct replica_manager *manager) {
+    if (!manager->is_started || manager->stop != NULL) return;
+    manager->checkpoint_due_ns[OFFSET_LOG_START] = env_now_ns(manager->env);
+    start_checkpoint_timer(manager);
+}
+
 static void checkpoint_fire(struct env_timer *timer) {
     struct replica_manager *manager = container_of(timer, struct replica_manager, checkpoint_timer);
     uint32_t mask = 0;

@@ -143,10 +143,14 @@ class Directory:
 
     def metadata_shell(self, topics):
         """The shell loads our newest snapshot and shows the topics in it."""
-        code, text = self.lane.run(brokers.java(
-            '4.3.1', 'org.apache.kafka.shell.MetadataShell', '--snapshot', self.newest_snapshot(),
-            'ls', '/image/topics/byName', log4j=os.path.join(self.lane.tmp, 'log4j2.yaml')), 60)
-        true(code == 0 and 'xception' not in text, 'exit %d: %s' % (code, text[-400:]))
+        for _ in range(3):  # on a busy machine it sometimes looks before it has loaded
+            code, text = self.lane.run(brokers.java(
+                '4.3.1', 'org.apache.kafka.shell.MetadataShell', '--snapshot',
+                self.newest_snapshot(), 'ls', '/image/topics/byName',
+                log4j=os.path.join(self.lane.tmp, 'log4j2.yaml')), 60)
+            true(code == 0 and 'xception' not in text, 'exit %d: %s' % (code, text[-400:]))
+            if text.split():
+                break
         equal(sorted(t for t in text.split() if t in topics), sorted(topics), 'topics in the shell')
 
     # ---- small files

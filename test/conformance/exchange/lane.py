@@ -27,6 +27,7 @@ class Story:
         self.flags = flags
         self.world = World(self.broker)
         self.step = 0
+        self.is_44 = False  # the directory is at the level of 4.4
         self.lines = None  # of the metadata log when we last looked
 
     def check(self, what, function, *args):
@@ -42,6 +43,7 @@ class Story:
     def turn(self, kind, kill):
         """Stops who runs and starts another one; compares; goes on."""
         facts = self.world.facts()
+        killed_apache = kill and self.broker.kind != 'taccola'
         self.stop(kill)
         if self.broker.kind == 'taccola':
             self.look(kill)
@@ -49,7 +51,8 @@ class Story:
         self.broker.kind = kind
         self.broker.start(timeout=90)
         self.world.connect()
-        self.check('same after ' + ('kill -9' if kill else 'a clean stop'), self.world.compare, facts)
+        self.check('same after ' + ('kill -9' if kill else 'a clean stop'), self.world.compare, facts,
+                   killed_apache)
         self.check('goes on', self.world.go_on)
 
     def stop(self, kill):
@@ -76,7 +79,8 @@ class Story:
         self.check('clean stop', d.clean_stop, lines)
         self.check('epochs', d.epochs_equal_batches)
         self.check('dump', d.dump_everything)
-        self.check('metadata shell', d.metadata_shell, TOPICS)
+        if not self.is_44:  # its shell came out with 4.3 last
+            self.check('metadata shell', d.metadata_shell, TOPICS)
 
     def end(self):
         if self.broker.alive():
@@ -199,11 +203,13 @@ def long(lane):
         for quorum in ('dynamic', 'static'):
             for first in ('taccola', apache):
                 name = '%s %s %s first' % (release, quorum, kind_name(first))
-                flags = ['--standalone'] if quorum == 'dynamic' else []
+                # Broker.format takes no flags for --standalone.
+                flags = ['--standalone'] if quorum == 'dynamic' else ['--ignore-formatted']
                 if first == 'taccola' and release == '4.4':
                     flags += ['--release-version', '4.4']
                 story = Story(lane, name, first, dict(static) if quorum == 'static' else {},
                               tuple(flags))
+                story.is_44 = release == '4.4'
                 if quorum == 'static':
                     story.broker.props['controller.quorum.voters'] = '1@' + story.broker.controller
                 if first == 'taccola':

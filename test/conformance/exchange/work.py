@@ -201,7 +201,13 @@ class World:
         out['%s offsets' % name] = (start, end)
         out['%s batches' % name] = batches
 
-    def compare(self, before):
+    def compare(self, before, killed_apache):
         after = self.facts()
+        if killed_apache:
+            # Apache writes what DeleteRecords did every 60 s only: the log may begin earlier again.
+            for name in [n for n in before if n.endswith(' offsets') and n in after]:
+                start, topic = before[name][0], name[:-len(' offsets')]
+                after[name] = (max(after[name][0], start), after[name][1])
+                after[topic + ' batches'] = [b for b in after[topic + ' batches'] if b[1] >= start]
         for name in sorted(set(before) | set(after)):
             equal(after.get(name), before.get(name), name)
