@@ -1,4 +1,5 @@
-// Clients that create topics, to see that the metadata log keeps what it acknowledged.
+// Clients that create topics and change a configuration, to see that the metadata log keeps what it
+// acknowledged.
 #include <stdio.h>
 
 #include "base/memory.h"
@@ -17,8 +18,15 @@ struct admin {
     struct create_topics_request request;
     struct create_topics_request_topic topic;
     struct metadata_request metadata;
+    struct incremental_alter_configs_request alter;
+    struct incremental_alter_configs_request_resource altered;
+    struct incremental_alter_configs_request_config config;
+    struct describe_configs_request describe;
+    struct describe_configs_request_resource described;
+    struct slice key;
     struct arena arena;
     char name[32];
+    char value[24];
     bool is_extra;  // one of many; else the topic of the records
 };
 
@@ -94,10 +102,52 @@ void topic_create_start(struct env *env, struct clients *clients) {
     admin_new(env, clients, create_records_topic);
 }
 
-static void create_extra_topic(struct env_timer *timer) {
+// A setting whose value counts up: what was acknowledged last must be there at the end.
+#define COUNTING_CONFIG SLICE_LITERAL("file.delete.delay.ms")
+enum { RESOURCE_TOPIC = 2, COUNTING_BASE = 60000 };
+
+static void altered(struct client_call *call, enum err result) {
+    struct admin *a = container_of(call, struct admin, call);
+    if (result == ERR_NONE) {
+        const struct incremental_alter_configs_response *response = call->response;
+        result = response->responses_count == 1 ? err_of_wire(response->responses[0].error_code)
+                                                : ERR_CORRUPT;
+    }
+    client_call_release(call);
+    if (result == ERR_NONE) a->clients->configs_altered++;
+    go_on_in(a, result == ERR_NONE ? env_random(a->env) % (100 * MS) : 100 * MS);
+}
+
+static void alter(struct admin *a) {
+    codec_init(&incremental_alter_configs_request_codec, &a->alter);
+    codec_init(&incremental_alter_configs_request_resource_codec, &a->altered);
+    codec_init(&incremental_alter_configs_request_config_codec, &a->config);
+    snprintf(a->value, sizeof a->value, "%d", COUNTING_BASE + a->clients->configs_altered + 1);
+    a->alter.resources = &a->altered;
+    a->alter.resources_count = 1;
+    a->altered.resource_type = RESOURCE_TOPIC;
+    a->altered.resource_name = SLICE_LITERAL(CLIENT_TOPIC);
+    a->altered.configs = &a->config;
+    a->altered.configs_count = 1;
+    a->config.name = COUNTING_CONFIG;
+    a->config.value = slice_cstring(a->value);
+    a->call = (struct client_call){.target = CLIENT_ANY,
+                                   .api = API_INCREMENTAL_ALTER_CONFIGS,
+                                   .version_min = 0,
+                                   .version_max = INT16_MAX,
+                                   .message = &a->alter,
+                                   .done = altered};
+    client_call_start(a->client, &a->call);
+}
+
+static void change_something(struct env_timer *timer) {
     struct admin *a = container_of(timer, struct admin, timer);
     if (a->clients->is_closing) {
         clients_rest(a->clients);
+        return;
+    }
+    if (env_random(a->env) % 4 != 0) {
+        alter(a);
         return;
     }
     snprintf(a->name, sizeof a->name, "extra-%d", a->clients->topics_created);
@@ -106,10 +156,49 @@ static void create_extra_topic(struct env_timer *timer) {
 
 void admin_start(struct env *env, struct clients *clients) {
     clients->busy++;
-    admin_new(env, clients, create_extra_topic)->is_extra = true;
+    admin_new(env, clients, change_something)->is_extra = true;
 }
 
 // ---- Checking ----
+
+static void described(struct client_call *call, enum err result) {
+    struct admin *a = container_of(call, struct admin, call);
+    const struct describe_configs_response *response = call->response;
+    int64_t value = -1;
+    if (result == ERR_NONE && response->results_count == 1 &&
+        response->results[0].configs_count == 1) {
+        if (!slice_parse_int64(response->results[0].configs[0].value, &value)) value = -1;
+    }
+    client_call_release(call);
+    if (value < 0) {
+        go_on_in(a, 100 * MS);
+        return;
+    }
+    if (value < COUNTING_BASE + a->clients->configs_altered) {
+        ledger_violate(a->clients->ledger, "a configuration was altered %d times, %d are there",
+                       a->clients->configs_altered, (int)(value - COUNTING_BASE));
+    }
+    a->clients->last_read_done = true;
+}
+
+static void describe(struct admin *a) {
+    codec_init(&describe_configs_request_codec, &a->describe);
+    codec_init(&describe_configs_request_resource_codec, &a->described);
+    a->key = COUNTING_CONFIG;
+    a->describe.resources = &a->described;
+    a->describe.resources_count = 1;
+    a->described.resource_type = RESOURCE_TOPIC;
+    a->described.resource_name = SLICE_LITERAL(CLIENT_TOPIC);
+    a->described.configuration_keys = &a->key;
+    a->described.configuration_keys_count = 1;
+    a->call = (struct client_call){.target = CLIENT_ANY,
+                                   .api = API_DESCRIBE_CONFIGS,
+                                   .version_min = 1,
+                                   .version_max = INT16_MAX,
+                                   .message = &a->describe,
+                                   .done = described};
+    client_call_start(a->client, &a->call);
+}
 
 static void listed(struct client_call *call, enum err result) {
     struct admin *a = container_of(call, struct admin, call);
@@ -127,7 +216,7 @@ static void listed(struct client_call *call, enum err result) {
         ledger_violate(a->clients->ledger, "%d topics were created, %d are there",
                        a->clients->topics_created, there);
     }
-    a->clients->last_read_done = true;
+    describe(a);
 }
 
 static void list_topics(struct env_timer *timer) {

@@ -19,6 +19,7 @@ struct clients {
     bool at_rest;
     bool topic_exists;       // the topic of the records
     int32_t topics_created;  // by admins: "extra-<n>"
+    int32_t configs_altered;
     bool last_read_done;
 };
 
@@ -49,7 +50,7 @@ void reader_start(struct env *env, struct clients *clients);
 void last_reader_start(struct env *env, struct clients *clients);
 // Creates the topic of the records; then topic_exists.
 void topic_create_start(struct env *env, struct clients *clients);
-// Creates one topic after the other until closing.
+// Creates one topic after the other and changes a configuration until closing.
 void admin_start(struct env *env, struct clients *clients);
-// Checks that every topic that was acknowledged exists; then last_read_done.
+// Checks that every topic and the last value that were acknowledged are there; then last_read_done.
 void last_topics_start(struct env *env, struct clients *clients);
