@@ -9,6 +9,7 @@
 #include "net/net.h"
 
 struct config;           // config/config.h: the node's own settings
+struct group_coordinator;  // group/group.h: this reactor's partitions of __consumer_offsets
 struct fetch_sessions;   // api/fetch_session.h: KIP-227 sessions of this reactor's connections
 struct producer_ids;     // api/producer_ids.h: ids for idempotent producers
 struct raft;             // raft/raft.h: the metadata quorum's node
@@ -45,6 +46,7 @@ struct node {
     int64_t broker_epoch;   // -1 until registered
     int16_t kraft_version;  // of the metadata quorum, which keeps it outside of the image
 
+    struct group_coordinator *groups;  // NULL on a node without the broker role
     struct replica_manager *replicas;
     struct fetch_sessions *fetch_sessions;
     struct producer_ids *producer_ids;

@@ -5,6 +5,7 @@
 #include "broker/parts.h"
 #include "api/fetch_session.h"
 #include "api/producer_ids.h"
+#include "group/group.h"
 
 // ---- Settings of the parts ----
 
@@ -90,6 +91,8 @@ static void replicas_init(struct broker *broker) {
         int32_t share = (slots + broker->reactor_count - 1) / broker->reactor_count;
         reactor->node.fetch_sessions = fetch_sessions_new(reactor->node.env, share);
         reactor->node.producer_ids = producer_ids_new();
+        reactor->node.groups = group_coordinator_new(reactor->node.env, reactor->node.replicas,
+                                                     broker->identity.node_id);
     }
 }
 
@@ -186,6 +189,7 @@ void broker_free(struct broker *broker) {
     broker_close_listeners(broker);
     for (int32_t i = 0; i < broker->reactor_count; i++) {
         struct broker_reactor *reactor = &broker->reactors[i];
+        group_coordinator_free(reactor->node.groups);
         if (reactor->node.replicas != NULL) replica_manager_free(reactor->node.replicas);
     }
     if (broker->checkpoints != NULL) offset_checkpoints_free(broker->checkpoints);

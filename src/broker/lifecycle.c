@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "broker/parts.h"
+#include "group/group.h"
 #include "metadata/features.h"
 
 enum { SHUTDOWN_TRIES_MAX = 10 };
@@ -300,8 +301,26 @@ static void stop_net_here(struct env_message *message) {
 }
 
 static void stop_nets(struct broker *broker) {
-    broker_close_listeners(broker);
     stop_everywhere(broker, stop_net_here, stop_replicas);
+}
+
+static void groups_stopped(void *context) {
+    stop_reactor_done(context);
+}
+
+static void stop_groups_here(struct env_message *message) {
+    struct broker_reactor *reactor = container_of(message, struct broker_reactor, stopping);
+    if (reactor->node.groups == NULL) {
+        stop_reactor_done(reactor);
+        return;
+    }
+    group_coordinator_stop(reactor->node.groups, groups_stopped, reactor);
+}
+
+// Members that wait for a rebalance are told before their connections go.
+static void stop_groups(struct broker *broker) {
+    broker_close_listeners(broker);
+    stop_everywhere(broker, stop_groups_here, stop_nets);
 }
 
 static void ask_for_shutdown(struct broker *broker);
@@ -313,9 +332,9 @@ static void shutdown_answered(struct controller_call *call, enum err result) {
     if (result == ERR_NONE) result = err_of_wire(response->error_code);
     if (result != ERR_NONE) {
         log_warn(broker->logger, "broker", "controlled shutdown failed: %s", err_text(result));
-        stop_nets(broker);
+        stop_groups(broker);
     } else if (response->should_shut_down || broker->shutdown_tries >= SHUTDOWN_TRIES_MAX) {
-        stop_nets(broker);
+        stop_groups(broker);
     } else {
         ask_for_shutdown(broker);
     }
@@ -347,7 +366,7 @@ void broker_stop(struct broker *broker) {
     if (broker->identity.is_broker) {
         ask_for_shutdown(broker);
     } else {
-        stop_nets(broker);
+        stop_groups(broker);
     }
 }
 

@@ -8,6 +8,7 @@
 // have adopted it, nobody reads the old root any more.
 #include "broker/parts.h"
 #include "base/memory.h"
+#include "group/group.h"
 #include "metadata/effective_config.h"
 
 static void publish_next(struct broker *broker);
@@ -65,6 +66,9 @@ static void adopt(struct env_message *message) {
         reactor->node.config = reactor->config;
         reactor->next_config = NULL;
     }
+    if (reactor->node.groups != NULL) {
+        group_coordinator_publish(reactor->node.groups, reactor->node.image, reactor->config);
+    }
     if (reactor->node.reactor != 0) run_at_home(reactor, adopted);
 }
 
@@ -104,6 +108,7 @@ static void apply(struct env_message *message) {
     }
     const struct config *config =
         reactor->next_config != NULL ? reactor->next_config : reactor->config;
+    group_coordinator_retire(reactor->node.groups, reactor->broker->applying);
     reactor->apply.done = apply_done;
     replica_manager_apply(reactor->node.replicas, reactor->node.image, reactor->broker->applying,
                           config, &reactor->apply);

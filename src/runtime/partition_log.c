@@ -71,6 +71,7 @@ struct partition_log {
     int64_t shrink_end;    // … to here; 0: no shrinking under way
     struct env_task fail;  // reports a failed load
     enum err fail_reason;
+    struct env_task begin;  // starts the load, so that `loaded` never comes inside partition_log_new
     struct env_task stop;
     void (*stopped)(struct store *store);
 };
@@ -331,13 +332,14 @@ static void read_slice(struct env_job *job) {
 static void slice_read(struct env_job *job) {
     struct load *l = container_of(job, struct load, job);
     struct partition_log *p = l->owner;
+    struct slice rest = slice_of(l->data, l->slice.size);
+    l->next = l->slice.next_offset;
     log_slice_release(&l->slice);
     if (p == NULL) {
         load_free(l);
         return;
     }
     enum err err = l->result;
-    struct slice rest = slice_of(l->data, l->slice.size);
     while (err == ERR_NONE && rest.size > 0) {
         struct batch b;
         err = batch_decode(rest, &b);
@@ -347,7 +349,6 @@ static void slice_read(struct env_job *job) {
     }
     memory_free(l->data);
     l->data = NULL;
-    l->next = l->slice.next_offset;
     if (err != ERR_NONE) {
         load_failed(p, err);
     } else {
@@ -394,6 +395,10 @@ static void load_next(struct partition_log *p) {
 
 static void run_stop(struct env_task *task);
 
+static void run_begin(struct env_task *task) {
+    load_next(container_of(task, struct partition_log, begin));
+}
+
 struct partition_log *partition_log_new(const struct partition_log_options *options) {
     struct partition_log *p = memory_zalloc(1, sizeof *p);
     p->env = options->env;
@@ -414,12 +419,13 @@ struct partition_log *partition_log_new(const struct partition_log_options *opti
     list_init(&p->waiter.link);
     env_task_init(&p->fail, run_failed);
     env_task_init(&p->stop, run_stop);
+    env_task_init(&p->begin, run_begin);
     p->shard = runtime_shard_new(p->env, &p->machine, &p->log);
     p->end = log_end_assigned(p->partition->log);
     p->load = memory_zalloc(1, sizeof *p->load);
     p->load->owner = p;
     list_init(&p->load->transactions);
-    load_next(p);
+    env_defer(p->env, &p->begin);
     return p;
 }
 
@@ -436,8 +442,11 @@ static void detach(struct partition_log *p) {
         a->owner = NULL;
         list_remove(&a->link);
     }
-    if (p->load != NULL) p->load->owner = NULL;
+    bool has_begun = !list_is_linked(&p->begin.link);
+    if (p->load != NULL && has_begun) p->load->owner = NULL;
+    if (p->load != NULL && !has_begun) load_free(p->load);
     p->load = NULL;
+    env_defer_cancel(p->env, &p->begin);
     env_defer_cancel(p->env, &p->fail);
 }
 

@@ -1,0 +1,224 @@
+// Committed offsets: commit, fetch, delete, expiry.
+#include "base/assert.h"
+#include "gen/rec/group.h"
+#include "group/state.h"
+#include "wire/codec.h"
+
+enum { OFFSET_COMMIT_VALUE_VERSION = 4, OFFSET_COMMIT_VALUE_WITH_EXPIRY = 1 };
+
+// ---- Commit ----
+
+// A group that is not there may be committed to by a simple consumer: no member, generation below
+// 0.
+static enum err check_commit(struct group_shard *s, struct group_call *call,
+                             const struct offset_commit_request *m) {
+    struct group *g = group_find(s, call->group_id);
+    int32_t generation = m->generation_id_or_member_epoch;
+    if (g == NULL) return generation < 0 ? ERR_NONE : ERR_ILLEGAL_GENERATION;
+    return classic_check_commit(g, m->member_id, m->group_instance_id, generation);
+}
+
+// KIP-211: old clients name a retention; the offset then expires by itself.
+static int64_t expiry_of(const struct offset_commit_request *m, int64_t now_ms) {
+    if (m->retention_time_ms < 0) return -1;
+    int64_t at;
+    return __builtin_add_overflow(now_ms, m->retention_time_ms, &at) ? INT64_MAX : at;
+}
+
+static void commit_partition(struct group_call *call, const struct offset_commit_request *m,
+                             const struct offset_commit_request_topic *t,
+                             const struct offset_commit_request_partition *p, int64_t now_ms,
+                             struct runtime_result *result) {
+    struct offset_commit_key key = {
+        .group = call->group_id, .topic = t->name, .partition = p->partition_index};
+    struct offset_commit_value value;
+    codec_init(&offset_commit_value_codec, &value);
+    value.offset = p->committed_offset;
+    value.leader_epoch = p->committed_leader_epoch;
+    value.metadata = slice_is_null(p->committed_metadata) ? SLICE_EMPTY : p->committed_metadata;
+    value.commit_timestamp = now_ms;
+    value.expire_timestamp = expiry_of(m, now_ms);
+    value.topic_id = t->topic_id;
+    bool expires = value.expire_timestamp >= 0;
+    group_add_record(result, GROUP_OFFSET_COMMIT, &key,
+                     expires ? OFFSET_COMMIT_VALUE_WITH_EXPIRY : OFFSET_COMMIT_VALUE_VERSION,
+                     &value);
+}
+
+enum err offsets_commit(struct group_shard *s, struct group_call *call,
+                        struct runtime_result *result) {
+    const struct offset_commit_request *m = call->request;
+    struct offset_commit_response *out = call->response;
+    enum err err = check_commit(s, call, m);
+    if (err != ERR_NONE) return err;
+    int64_t now_ms = env_wall_ms(group_env(s));
+    int32_t metadata_max = config_int(s->coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
+    out->topics_count = m->topics_count;
+    out->topics = offset_commit_response_topic_new(call->arena, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++) {
+        const struct offset_commit_request_topic *t = &m->topics[i];
+        struct offset_commit_response_topic *answer = &out->topics[i];
+        answer->name = t->name;
+        answer->topic_id = t->topic_id;
+        answer->partitions_count = t->partitions_count;
+        answer->partitions = offset_commit_response_partition_new(call->arena, t->partitions_count);
+        for (int32_t j = 0; j < t->partitions_count; j++) {
+            const struct offset_commit_request_partition *p = &t->partitions[j];
+            answer->partitions[j].partition_index = p->partition_index;
+            if (p->committed_metadata.size > (size_t)metadata_max) {
+                answer->partitions[j].error_code = err_wire(ERR_OFFSET_METADATA_TOO_LARGE);
+            } else {
+                commit_partition(call, m, t, p, now_ms, result);
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+// ---- Fetch ----
+
+static void put_offset(const struct group *g, struct slice topic, int32_t partition,
+                       struct offset_fetch_response_topic_partition *out) {
+    const struct committed_offset *o = g == NULL ? NULL : group_offset(g, topic, partition);
+    out->partition_index = partition;
+    out->committed_offset = o == NULL ? -1 : o->offset;
+    out->committed_leader_epoch = o == NULL ? -1 : o->leader_epoch;
+    out->metadata = o == NULL ? SLICE_EMPTY : o->metadata;
+}
+
+// All offsets of the group, gathered by topic in the order in which topics were first committed.
+static void fetch_all(const struct group *g, struct arena *arena,
+                      struct offset_fetch_response_group *out) {
+    out->topics_count = 0;
+    if (g == NULL) return;
+    out->topics = offset_fetch_response_group_topic_new(arena, (int32_t)g->offsets.count);
+    map_for_each(n, &g->offsets) {
+        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
+        struct offset_fetch_response_group_topic *t = NULL;
+        for (int32_t i = out->topics_count - 1; i >= 0 && t == NULL; i--) {
+            if (slice_equal(out->topics[i].name, o->topic)) t = &out->topics[i];
+        }
+        if (t == NULL) {
+            t = &out->topics[out->topics_count++];
+            t->name = arena_copy(arena, o->topic);
+            t->topic_id = o->topic_id;
+        }
+        t->partitions_count++;
+    }
+    for (int32_t i = 0; i < out->topics_count; i++) {
+        struct offset_fetch_response_group_topic *t = &out->topics[i];
+        t->partitions = offset_fetch_response_topic_partition_new(arena, t->partitions_count);
+        int32_t filled = 0;
+        map_for_each(n, &g->offsets) {
+            const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
+            if (!slice_equal(t->name, o->topic)) continue;
+            put_offset(g, o->topic, o->partition, &t->partitions[filled]);
+            t->partitions[filled].metadata = arena_copy(arena, o->metadata);
+            filled++;
+        }
+    }
+}
+
+// Request: struct offset_fetch_request_group; response: struct offset_fetch_response_group. Older
+// versions are brought into this form by the handler.
+enum err offsets_fetch(struct group_shard *s, struct group_call *call,
+                       struct runtime_result *result) {
+    (void)result;
+    const struct offset_fetch_request_group *m = call->request;
+    struct offset_fetch_response_group *out = call->response;
+    const struct group *g = group_find(s, call->group_id);
+    out->group_id = call->group_id;
+    if (m->topics_count < 0) {
+        fetch_all(g, call->arena, out);
+        return ERR_NONE;
+    }
+    out->topics_count = m->topics_count;
+    out->topics = offset_fetch_response_group_topic_new(call->arena, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++) {
+        const struct offset_fetch_request_group_topic *t = &m->topics[i];
+        struct offset_fetch_response_group_topic *answer = &out->topics[i];
+        answer->name = t->name;
+        answer->topic_id = t->topic_id;
+        answer->partitions_count = t->partition_indexes_count;
+        answer->partitions =
+            offset_fetch_response_topic_partition_new(call->arena, t->partition_indexes_count);
+        for (int32_t j = 0; j < t->partition_indexes_count; j++) {
+            put_offset(g, t->name, t->partition_indexes[j], &answer->partitions[j]);
+            answer->partitions[j].metadata =
+                arena_copy(call->arena, answer->partitions[j].metadata);
+        }
+    }
+    return ERR_NONE;
+}
+
+// ---- Delete ----
+
+static void delete_offset(const struct group *g, struct slice topic, int32_t partition,
+                          struct runtime_result *result) {
+    struct offset_commit_key key = {.group = g->id, .topic = topic, .partition = partition};
+    group_add_record(result, GROUP_OFFSET_COMMIT, &key, 0, NULL);
+}
+
+enum err offsets_delete(struct group_shard *s, struct group_call *call,
+                        struct runtime_result *result) {
+    const struct offset_delete_request *m = call->request;
+    struct offset_delete_response *out = call->response;
+    const struct group *g = group_find(s, call->group_id);
+    if (g == NULL) return ERR_GROUP_ID_NOT_FOUND;
+    bool in_use = !classic_is_empty(g);
+    // Only of a consumer group is known what it reads.
+    if (in_use && !slice_equal_cstring(classic_protocol_type(g), "consumer"))
+        return ERR_NON_EMPTY_GROUP;
+    out->topics_count = m->topics_count;
+    out->topics = offset_delete_response_topic_new(call->arena, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++) {
+        const struct offset_delete_request_topic *t = &m->topics[i];
+        bool subscribed = in_use && classic_is_subscribed(g, t->name);
+        out->topics[i].name = t->name;
+        out->topics[i].partitions_count = t->partitions_count;
+        out->topics[i].partitions =
+            offset_delete_response_partition_new(call->arena, t->partitions_count);
+        for (int32_t j = 0; j < t->partitions_count; j++) {
+            struct offset_delete_response_partition *p = &out->topics[i].partitions[j];
+            p->partition_index = t->partitions[j].partition_index;
+            if (subscribed) {
+                p->error_code = err_wire(ERR_GROUP_SUBSCRIBED_TO_TOPIC);
+            } else if (group_offset(g, t->name, p->partition_index) != NULL) {
+                delete_offset(g, t->name, p->partition_index, result);
+            }
+        }
+    }
+    return ERR_NONE;
+}
+
+// ---- Expiry (KIP-211) ----
+
+// What the age of an offset is counted from, or -1 while it is in use.
+static int64_t unused_since(const struct group *g, const struct committed_offset *o) {
+    if (g->classic == NULL || slice_is_null(classic_protocol_type(g))) return o->commit_timestamp;
+    if (classic_is_empty(g)) return MAX(classic_state_timestamp(g), o->commit_timestamp);
+    bool known = slice_equal_cstring(classic_protocol_type(g), "consumer");
+    return known && !classic_is_subscribed(g, o->topic) ? o->commit_timestamp : -1;
+}
+
+void offsets_expire(struct group *g, int64_t now_ms, struct runtime_result *result) {
+    int64_t retention_ms =
+        (int64_t)config_int(g->shard->coordinator->config, BROKER_OFFSETS_RETENTION_MINUTES) *
+        60000;
+    size_t left = 0;
+    map_for_each(n, &g->offsets) {
+        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
+        int64_t since = unused_since(g, o);
+        bool expired = since >= 0 && (o->expire_timestamp >= 0 ? now_ms >= o->expire_timestamp
+                                                               : now_ms - since >= retention_ms);
+        if (expired) {
+            delete_offset(g, o->topic, o->partition, result);
+        } else {
+            left++;
+        }
+    }
+    bool gone = left == 0 && g->classic != NULL && classic_is_empty(g);
+    if (!gone) return;
+    struct group_metadata_key key = {.group = g->id};
+    group_add_record(result, GROUP_METADATA, &key, 0, NULL);
+}

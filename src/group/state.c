@@ -1,0 +1,156 @@
+#include "group/state.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/memory.h"
+#include "gen/rec/group.h"
+#include "wire/codec.h"
+
+// ---- Groups ----
+
+struct group *group_find(const struct group_shard *s, struct slice id) {
+    struct map_node *n = map_get(&s->groups, id);
+    return n == NULL ? NULL : container_of(n, struct group, by_id);
+}
+
+struct group *group_get(struct group_shard *s, struct slice id) {
+    struct group *g = group_find(s, id);
+    if (g != NULL) return g;
+    g = memory_zalloc(1, sizeof *g + id.size);
+    uint8_t *copy = (uint8_t *)(g + 1);
+    if (id.size > 0) memcpy(copy, id.data, id.size);
+    g->id = slice_of(copy, id.size);
+    g->shard = s;
+    map_init(&g->offsets, s->groups.seed);
+    map_put(&s->groups, &g->by_id, g->id);
+    return g;
+}
+
+void group_release(struct group *g) {
+    if (g->offsets.count > 0 || g->classic != NULL || g->consumer != NULL) return;
+    map_deinit(&g->offsets);
+    map_remove(&g->shard->groups, &g->by_id);
+    memory_free(g);
+}
+
+// ---- Offsets ----
+
+enum { OFFSET_KEY_MAX = 4 + 249 + 16 };
+
+// {int32 partition, topic}; 0 when the name is too long to be a topic's.
+static size_t offset_key(struct slice topic, int32_t partition, uint8_t key[OFFSET_KEY_MAX]) {
+    if (topic.size > OFFSET_KEY_MAX - 4) return 0;
+    store_i32(key, partition);
+    memcpy(key + 4, topic.data, topic.size);
+    return 4 + topic.size;
+}
+
+struct committed_offset *group_offset(const struct group *g, struct slice topic,
+                                      int32_t partition) {
+    uint8_t key[OFFSET_KEY_MAX];
+    size_t size = offset_key(topic, partition, key);
+    struct map_node *n = size == 0 ? NULL : map_get(&g->offsets, slice_of(key, size));
+    return n == NULL ? NULL : container_of(n, struct committed_offset, by_key);
+}
+
+static void remove_offset(struct group *g, struct committed_offset *o) {
+    map_remove(&g->offsets, &o->by_key);
+    memory_free(o);
+}
+
+static enum err apply_offset(struct group_shard *s, const struct offset_commit_key *key,
+                             const struct offset_commit_value *value) {
+    struct group *g = group_get(s, key->group);
+    struct committed_offset *old = group_offset(g, key->topic, key->partition);
+    if (old != NULL) remove_offset(g, old);
+    if (value == NULL) {
+        group_release(g);
+        return ERR_NONE;
+    }
+    uint8_t bytes[OFFSET_KEY_MAX];
+    size_t size = offset_key(key->topic, key->partition, bytes);
+    if (size == 0) return ERR_CORRUPT;
+    struct committed_offset *o = memory_zalloc(1, sizeof *o + size + value->metadata.size);
+    uint8_t *at = memcpy(o + 1, bytes, size);
+    o->topic = slice_of(at + 4, size - 4);
+    o->partition = key->partition;
+    if (value->metadata.size > 0) memcpy(at + size, value->metadata.data, value->metadata.size);
+    o->metadata = slice_of(at + size, value->metadata.size);
+    o->offset = value->offset;
+    o->leader_epoch = value->leader_epoch;
+    o->commit_timestamp = value->commit_timestamp;
+    o->expire_timestamp = value->expire_timestamp;
+    o->topic_id = value->topic_id;
+    map_put(&g->offsets, &o->by_key, slice_of(at, size));
+    return ERR_NONE;
+}
+
+// ---- Records ----
+
+static enum err apply_group(struct group_shard *s, struct slice id,
+                            const struct group_metadata_value *value) {
+    struct group *g = group_get(s, id);
+    enum err err = classic_apply(g, value);
+    group_release(g);
+    return err;
+}
+
+// Key: int16 type, fields (never flexible, version 0). Value: int16 version, fields.
+enum err group_apply(void *store, struct slice key, struct slice value) {
+    struct group_shard *s = container_of((struct store *)store, struct group_shard, store);
+    struct reader in = reader_of(key), value_in = reader_of(value);
+    int16_t type = reader_i16(&in);
+    // Other types are kept in the store as they are (share and streams groups, what newer versions
+    // write: KIP-915).
+    if (in.failed || (type != GROUP_OFFSET_COMMIT && type != GROUP_METADATA)) return ERR_NONE;
+    bool is_tombstone = slice_is_null(value);
+    int16_t version = is_tombstone ? 0 : reader_i16(&value_in);
+    struct arena arena;
+    arena_init(&arena);
+    enum err err;
+    if (type == GROUP_OFFSET_COMMIT) {
+        struct offset_commit_key k;
+        struct offset_commit_value v;
+        err = codec_decode(&offset_commit_key_codec, 0, &in, &arena, 0, &k);
+        if (err == ERR_NONE && !is_tombstone) {
+            err = codec_decode(&offset_commit_value_codec, version, &value_in, &arena, 0, &v);
+        }
+        if (err == ERR_NONE) err = apply_offset(s, &k, is_tombstone ? NULL : &v);
+    } else {
+        struct group_metadata_key k;
+        struct group_metadata_value v;
+        err = codec_decode(&group_metadata_key_codec, 0, &in, &arena, 0, &k);
+        if (err == ERR_NONE && !is_tombstone) {
+            err = codec_decode(&group_metadata_value_codec, version, &value_in, &arena, 0, &v);
+        }
+        if (err == ERR_NONE) err = apply_group(s, k.group, is_tombstone ? NULL : &v);
+    }
+    arena_deinit(&arena);
+    return err;
+}
+
+// int16, then the message, in the arena.
+static struct slice encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
+                           int16_t version, void *message) {
+    struct chain out;
+    chain_init(&out);
+    chain_u16(&out, (uint16_t)prefix);
+    struct message error;
+    message_init(&error);
+    enum err err = codec_encode(codec, version, message, &out, &error);
+    if (err != ERR_NONE) fatal("a record of our own does not encode: %s", error.text);
+    uint8_t *bytes = arena_alloc(arena, out.size);
+    size_t size = out.size;
+    assert(chain_copy_out(&out, bytes));
+    chain_deinit(&out);
+    return slice_of(bytes, size);
+}
+
+void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
+                      void *value) {
+    struct runtime_record record = {.type = type, .version = version};
+    record.key = encode(result->arena, type, group_key_codec(type), 0, (void *)(uintptr_t)key);
+    if (value != NULL)
+        record.value = encode(result->arena, version, group_value_codec(type), version, value);
+    runtime_result_add(result, record);
+}

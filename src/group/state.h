@@ -1,0 +1,133 @@
+// Private to group/: what a shard keeps. The store is the persistent state; `groups` is its decoded
+// view plus what is never written (who waits, timers).
+#pragma once
+
+#include "gen/rec/group.h"
+#include "group/group.h"
+#include "runtime/partition_log.h"
+
+struct classic_group;
+struct consumer_group;
+
+struct group_coordinator {
+    struct env *env;
+    struct replica_manager *replicas;
+    int32_t node_id;
+    struct image *image;
+    const struct config *config;
+    struct list shards;  // of group_shard
+    struct env_task stop;
+    void (*stopped)(void *context);
+    void *context;
+};
+
+struct group_shard {
+    struct store
+        store;  // the operations' state; first, so that a store is found again as its shard
+    struct list link;
+    struct group_coordinator *coordinator;
+    struct partition_log *log;
+    struct uuid topic_id;
+    int32_t partition;
+    struct map groups;  // of group
+    bool is_loaded;  // before, `apply` builds groups as they were written; afterwards live groups
+                     // know better
+    bool is_stopping;
+    struct runtime_timer housekeeping;  // expiry of offsets, shrinking of the log
+};
+
+struct group {
+    struct map_node by_id;
+    struct slice id;  // owned
+    struct group_shard *shard;
+    struct map offsets;             // of committed_offset
+    struct classic_group *classic;  // at most one of these two
+    struct consumer_group *consumer;
+};
+
+// One committed offset; the key is {int32 partition, topic name}.
+struct committed_offset {
+    struct map_node by_key;
+    int64_t offset;
+    int64_t commit_timestamp;
+    int64_t expire_timestamp;  // -1: none (only old clients set one)
+    struct uuid topic_id;
+    int32_t leader_epoch;  // -1: unknown
+    int32_t partition;
+    struct slice topic;     // in the key
+    struct slice metadata;  // owned, behind the key
+};
+
+static inline struct env *group_env(const struct group_shard *shard) {
+    return shard->coordinator->env;
+}
+
+// ---- Groups ----
+
+struct group *group_find(const struct group_shard *shard, struct slice id);
+struct group *group_get(struct group_shard *shard, struct slice id);  // creates
+// Frees it when nothing is left of it: no offsets, no members, no record.
+void group_release(struct group *group);
+
+struct committed_offset *group_offset(const struct group *group, struct slice topic,
+                                      int32_t partition);
+
+// ---- Records ----
+
+// Adds a record with this key and value (NULL: a tombstone) to what the operation writes. `type`:
+// enum group_record_type of gen/rec/group.h.
+void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
+                      void *value);
+
+// The store's `apply`.
+enum err group_apply(void *store, struct slice key, struct slice value);
+
+// ---- Calls ----
+
+// What the shard does for an API: reads the state, adds records, fills the response. An error ends
+// the call with it.
+typedef enum err group_execute(struct group_shard *shard, struct group_call *call,
+                               struct runtime_result *result);
+// Optional: the records are durable (ERR_NONE) or lost; before the call's own done.
+typedef void group_written(struct group_shard *shard, struct group_call *call, enum err result);
+
+// The call's answer comes by group_call_finish.
+static inline void group_call_wait(struct group_call *call) {
+    call->is_waiting = true;
+}
+// Ends a waiting call (its response is filled); its done comes later in this pass, when its records
+// are durable too.
+void group_call_finish(struct group_call *call, enum err result);
+
+// An operation of the coordinator itself (a timer fired). `run` finds the group by the id: it may
+// be gone.
+void group_run(struct group_shard *shard, struct slice group_id,
+               void (*run)(struct group_shard *shard, struct group *group,
+                           struct runtime_result *result));
+
+// ---- The parts ----
+
+// classic*.c
+group_execute classic_join, classic_sync, classic_heartbeat, classic_leave;
+group_written classic_join_written, classic_sync_written;
+void classic_free(struct classic_group *classic);  // waiting calls end with NOT_COORDINATOR
+enum err classic_apply(struct group *group, const struct group_metadata_value *value);
+void classic_loaded(struct group *group);  // starts the members' timers
+// Whether a commit or a fetch of offsets is allowed (Kafka's ClassicGroup.validateOffsetCommit).
+enum err classic_check_commit(struct group *group, struct slice member_id, struct slice instance_id,
+                              int32_t generation);
+void classic_describe(const struct group *group, int16_t version, struct arena *arena,
+                      struct describe_groups_response_group *out);
+const char *classic_state_name(const struct group *group);
+struct slice classic_protocol_type(const struct group *group);  // empty: none
+bool classic_is_empty(const struct group *group);
+bool classic_is_subscribed(const struct group *group, struct slice topic);
+int64_t classic_state_timestamp(const struct group *group);  // -1: unknown
+
+// offsets.c
+group_execute offsets_commit, offsets_fetch, offsets_delete;
+// Adds tombstones for what has expired, and for the group when nothing is left of it.
+void offsets_expire(struct group *group, int64_t now_ms, struct runtime_result *result);
+
+// admin.c
+group_execute admin_describe, admin_list, admin_delete;
