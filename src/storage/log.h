@@ -91,7 +91,7 @@ struct log_close_op {
 void log_close_start(struct log *log, struct log_close_op *op);
 // Frees without flushing: after log_close_start's done, or to give up a failed log. No append,
 // sync, warm or lookup may be in flight: see log_is_busy. Slices handed out keep their segments
-// alive.
+// alive. Never from inside a callback of this log.
 void log_free(struct log *log);
 // True while an operation that this log started is in flight (its done will come); log_free waits
 // for false.

@@ -199,9 +199,19 @@ static void classify(struct opening *o) {
     }
 }
 
+// Names come sorted, so the files of one base offset stand together and base offsets rise.
 static bool is_there(const struct opening *o, int64_t base_offset, uint8_t kind) {
-    for (size_t i = 0; i < o->file_count; i++) {
-        if (o->files[i].base_offset == base_offset && o->files[i].kind == kind) return true;
+    size_t low = 0, high = o->file_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (o->files[middle].base_offset < base_offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < o->file_count && o->files[low].base_offset == base_offset; low++) {
+        if (o->files[low].kind == kind) return true;
     }
     return false;
 }
@@ -234,7 +244,6 @@ static enum err unlink_orphan(struct opening *o, const struct found_file *file) 
     return err;
 }
 
-// Names are sorted, so files of one base offset stand together and bases rise.
 static enum err add_segments(struct opening *o) {
     struct log *log = o->log;
     for (size_t i = 0; i < o->file_count; i++) {

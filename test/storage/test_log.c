@@ -1,6 +1,8 @@
 // A log from the outside: append, read, roll, close, open again.
 #include "test/storage/kit.h"
 
+#include "storage/log_internal.h"
+
 static void an_idle_log_costs_nothing(void **state) {
     (void)state;
     struct kit kit;
@@ -17,6 +19,33 @@ static void an_idle_log_costs_nothing(void **state) {
     assert_int_equal(slice.size, 0);
     assert_int_equal(log_read(kit.log, 1, 100, INT64_MAX, true, &slice), ERR_OFFSET_OUT_OF_RANGE);
     assert_int_equal(kit_lookup(&kit, 0).offset, -1);
+    kit_deinit(&kit);
+}
+
+// What a partition with records holds on to when nobody uses it: under 2 KiB, and no open file.
+static void an_idle_partition_closes_its_files(void **state) {
+    (void)state;
+    struct kit kit;
+    kit_init(&kit, 1, MUTANT_NONE);
+    kit_open(&kit);
+    for (int i = 0; i < 40; i++)
+        kit_put(&kit, KIT_BATCH(.records = 10, .value_size = 300));
+    kit_retention(&kit, env_wall_ms(kit.env), 0);
+    kit_retention(&kit, env_wall_ms(kit.env), 0);
+    const struct segment *active = log_active(kit.log);
+    assert_null(active->file);
+    assert_null(active->offsets.file);
+    assert_null(active->times.file);
+    assert_null(active->offsets.tail);
+    assert_null(active->times.tail);
+    assert_true(sizeof *kit.log + sizeof *active + 500 < 2048);
+    assert_int_equal(kit_count_records(&kit, 0), 400);
+    assert_int_equal(kit_put(&kit, KIT_BATCH()), 400);
+    kit_retention(&kit, env_wall_ms(kit.env), 0);
+    kit_retention(&kit, env_wall_ms(kit.env), 0);
+    kit_reopen(&kit);
+    assert_null(log_active(kit.log)->file);
+    assert_int_equal(kit_count_records(&kit, 0), 401);
     kit_deinit(&kit);
 }
 
@@ -118,6 +147,7 @@ static void a_kill_keeps_what_was_written(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_log_costs_nothing),
+        cmocka_unit_test(an_idle_partition_closes_its_files),
         cmocka_unit_test(what_is_appended_is_read),
         cmocka_unit_test(reads_are_cut_at_batches_and_at_the_bound),
         cmocka_unit_test(a_clean_stop_keeps_everything),
