@@ -19,9 +19,9 @@ class Normal:
     def text(self, text):
         """Paths, ports and ids inside of sentences and config values."""
         broker = self.kit.broker
-        for value, word in ((broker.data, 'DATA'), (str(broker.port), 'PORT'),
-                            (str(broker.controller_port), 'CONTROLLER')):
-            text = text.replace(value, word)
+        text = text.replace(broker.data, 'DATA')
+        for port, word in ((broker.port, 'PORT'), (broker.controller_port, 'CONTROLLER')):
+            text = re.sub(r'(?<!\d)%d(?!\d)' % port, word, text)
         text = self.own.sub(r'\1N', text)
         text = re.sub(r'within \[-?\d+, \d+\]', 'within [TIME, TIME]', text)
         return re.sub(r'\b[A-Za-z0-9_-]{22}\b', self.known_id, text)
