@@ -84,7 +84,7 @@ void api_delete_records(struct api_call *call) {
         count += request->topics[t].partitions_count;
     delete->list = arena_zalloc(call->arena, (size_t)count, sizeof *delete->list);
     net_request_charge(call->net, (size_t)count * sizeof *delete->list);
-    partition_rows_init(&delete->rows, call);
+    partition_rows_init(&delete->rows, call, sizeof(struct partition_rows_part));
     struct delete_row *row = delete->list;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct delete_records_request_topic *topic = &request->topics[t];

@@ -77,7 +77,7 @@ void api_describe_producers(struct api_call *call) {
     }
     describe->list = arena_zalloc(call->arena, (size_t)count, sizeof *describe->list);
     net_request_charge(call->net, (size_t)count * sizeof *describe->list);
-    partition_rows_init(&describe->rows, call);
+    partition_rows_init(&describe->rows, call, sizeof(struct partition_rows_part));
     struct producers_row *row = describe->list;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct describe_producers_request_topic *topic = &request->topics[t];

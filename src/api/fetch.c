@@ -1,6 +1,6 @@
 // Fetch, versions 4 to 18, with sessions (KIP-227).
 //
-// A fetch goes in rounds over the owners of its partitions (api/scatter.h):
+// A fetch goes in rounds over the owners of its partitions (api/partition_rows.h):
 //   read   every row reports what it has below its upper bound, as a slice of its log
 //   cut    (several owners only) max_bytes were spent in the order of the request; the row at the
 //   border is read again with
@@ -20,12 +20,6 @@ static void read_round(struct fetch *fetch);
 
 // ---- The answer ----
 
-static void release_parts(struct fetch *fetch) {
-    for (int32_t i = 0; i < fetch->call->node->reactor_count; i++) {
-        if (fetch->parts[i] != NULL) scatter_part_deinit(&fetch->parts[i]->scatter_part);
-    }
-}
-
 static void end_session(struct fetch *fetch) {
     if (fetch->session == NULL) return;
     fetch_session_unref(fetch->call->node->fetch_sessions, fetch->session);
@@ -35,7 +29,7 @@ static void end_session(struct fetch *fetch) {
 static void add_leader_hint(struct fetch *fetch, const struct fetch_row *row,
                             struct fetch_response_partition *out) {
     struct fetch_response *response = fetch->call->response;
-    struct leader_hint hint = leader_hint_of(fetch->call, row->topic_id, row->target.partition);
+    struct leader_hint hint = leader_hint_of(fetch->call, row->row.topic_id, row->row.index);
     out->current_leader.leader_id = hint.leader_id;
     out->current_leader.leader_epoch = hint.leader_epoch;
     if (hint.endpoint == NULL) return;
@@ -81,12 +75,12 @@ static void fill_aborted(struct fetch *fetch, const struct fetch_row *row,
 
 static void fill_partition(struct fetch *fetch, struct fetch_row *row,
                            struct fetch_response_partition *out) {
-    enum err error = row->error;
+    enum err error = row->row.error;
     // Before KIP-112 clients did not know the code.
     if (error == ERR_KAFKA_STORAGE_ERROR && fetch->call->version <= 5) {
         error = ERR_NOT_LEADER_OR_FOLLOWER;
     }
-    out->partition_index = row->target.partition;
+    out->partition_index = row->row.index;
     out->error_code = err_wire(error);
     out->high_watermark = row->high_watermark;
     out->last_stable_offset = row->last_stable_offset;
@@ -110,7 +104,7 @@ static void open_session(struct fetch *fetch) {
         fetch_session_open(sessions, fetch->row_count, fetch->call->version >= 13);
     if (session == NULL) return;
     for (int32_t i = 0; i < fetch->row_count; i++) {
-        if (fetch_session_put(session, &fetch->rows[i].target)) continue;
+        if (fetch_session_put(session, &fetch->list[i].target)) continue;
         fetch_session_remove(sessions, session->id);
         fetch_session_unref(sessions, session);
         return;
@@ -121,14 +115,14 @@ static void open_session(struct fetch *fetch) {
     bool is_one_to_one = session->by_key.count == (size_t)fetch->row_count;
     list_for_each(link, &session->partitions) {
         if (!is_one_to_one) break;
-        fetch->rows[i++].cached = container_of(link, struct session_partition, link);
+        fetch->list[i++].cached = container_of(link, struct session_partition, link);
     }
     fetch->session = session;
 }
 
 static bool row_is_told(struct fetch *fetch, struct fetch_row *row) {
     if (row->cached == NULL || fetch->session == NULL) return !fetch->is_incremental;
-    bool is_news = fetch_session_tell(fetch->session, row->cached, err_wire(row->error),
+    bool is_news = fetch_session_tell(fetch->session, row->cached, err_wire(row->row.error),
                                       row->diverging_epoch >= 0, row->slice.size,
                                       row->high_watermark, row->log_start_offset);
     return is_news || !fetch->is_incremental;
@@ -148,7 +142,7 @@ static void fill_response(struct fetch *fetch) {
         arena_alloc(arena, ((size_t)fetch->row_count + 1) * sizeof(struct fetch_row *));
     int32_t told_count = 0, topic_count = 0;
     for (int32_t i = 0; i < fetch->row_count; i++) {
-        struct fetch_row *row = &fetch->rows[i];
+        struct fetch_row *row = &fetch->list[i];
         if (!row_is_told(fetch, row)) continue;
         if (told_count == 0 || !same_topic(fetch, told[told_count - 1], row)) topic_count++;
         told[told_count++] = row;
@@ -181,41 +175,28 @@ static void answer(struct fetch *fetch) {
         response->session_id = fetch->session == NULL ? FETCH_SESSION_NONE : fetch->session->id;
     }
     for (int32_t i = 0; i < fetch->row_count; i++)
-        fetch_row_release(&fetch->rows[i]);
-    release_parts(fetch);
+        fetch_row_release(&fetch->list[i]);
+    partition_rows_deinit(&fetch->rows);
     end_session(fetch);
     api_reply(call);
 }
 
 // ---- Rounds ----
 
-static void start_round(struct fetch *fetch, void (*run)(struct scatter_part *part),
-                        void (*gathered)(struct scatter *scatter)) {
-    struct api_call *call = fetch->call;
-    scatter_init(&fetch->scatter, call->node, gathered);
-    for (int32_t i = 0; i < call->node->reactor_count; i++) {
-        struct fetch_part *part = fetch->parts[i];
-        if (part == NULL) continue;
-        scatter_start(&fetch->scatter, &part->scatter_part, call->node->reactors[i], call->arena,
-                      run);
-    }
-}
-
-static void wait_gathered(struct scatter *scatter) {
-    read_round(container_of(scatter, struct fetch, scatter));
+static void wait_done(struct partition_rows *rows) {
+    read_round(container_of(rows, struct fetch, rows));
 }
 
 static void end_wait(struct fetch *fetch) {
     if (!fetch->is_waiting) return;
     fetch->is_waiting = false;
     int32_t reactors = fetch->call->node->reactor_count;
-    struct fetch_part **parts = fetch->parts;
-    // The scatter is sealed only now, so the last part to come home does not end the round under
-    // this loop.
+    struct partition_rows_part **parts = fetch->rows.parts;
+    // The round is sealed only now, so the last part to come home does not end it under this loop.
     for (int32_t i = 0; i < reactors; i++) {
         if (parts[i] != NULL) fetch_wait_cancel(parts[i]);
     }
-    scatter_seal(&fetch->scatter);
+    partition_rows_seal(&fetch->rows);
 }
 
 void fetch_woken(struct fetch *fetch) {
@@ -225,12 +206,12 @@ void fetch_woken(struct fetch *fetch) {
 
 static void wait_round(struct fetch *fetch) {
     for (int32_t i = 0; i < fetch->row_count; i++)
-        fetch_row_release(&fetch->rows[i]);
+        fetch_row_release(&fetch->list[i]);
     if (!env_timer_is_running(&fetch->timer)) {
         env_timer_start(fetch->call->node->env, &fetch->timer, fetch->deadline_ns);
     }
     fetch->was_woken = false;
-    start_round(fetch, fetch_wait_run, wait_gathered);
+    partition_rows_open(&fetch->rows, fetch_wait_run, wait_done);
     fetch->is_waiting = true;
     // A part at home may have found news at once.
     if (fetch->was_woken) end_wait(fetch);
@@ -249,16 +230,16 @@ static void abandoned(struct api_call *call) {
 }
 
 static bool is_enough(const struct fetch *fetch) {
-    if (fetch->is_over || fetch->part_count == 0) return true;
+    if (fetch->is_over || fetch->rows.part_count == 0) return true;
     int64_t bytes = 0;
     for (int32_t i = 0; i < fetch->row_count; i++) {
-        const struct fetch_row *row = &fetch->rows[i];
-        if (row->part == NULL) {
-            if (row->error == ERR_INCONSISTENT_TOPIC_ID) return true;
+        const struct fetch_row *row = &fetch->list[i];
+        if (row->row.part == NULL) {
+            if (row->row.error == ERR_INCONSISTENT_TOPIC_ID) return true;
             continue;
         }
         // Whoever was cut short would not get more by waiting.
-        if (row->error != ERR_NONE || row->diverging_epoch >= 0 || row->has_more) return true;
+        if (row->row.error != ERR_NONE || row->diverging_epoch >= 0 || row->has_more) return true;
         bytes += (int64_t)row->slice.size;
     }
     return bytes >= fetch->min_bytes;
@@ -271,8 +252,8 @@ static void decide(struct fetch *fetch) {
         wait_round(fetch);
 }
 
-static void cut_gathered(struct scatter *scatter) {
-    decide(container_of(scatter, struct fetch, scatter));
+static void cut_done(struct partition_rows *rows) {
+    decide(container_of(rows, struct fetch, rows));
 }
 
 // Several owners reported what they could give: max_bytes are spent in the order of the request.
@@ -281,7 +262,7 @@ static void spend(struct fetch *fetch) {
     bool is_first = true;
     fetch->cut = NULL;
     for (int32_t i = 0; i < fetch->row_count; i++) {
-        struct fetch_row *row = &fetch->rows[i];
+        struct fetch_row *row = &fetch->list[i];
         if (row->slice.size == 0) continue;
         if (is_first || row->slice.size <= left) {
             left -= MIN(left, row->slice.size);
@@ -298,16 +279,12 @@ static void spend(struct fetch *fetch) {
     }
 }
 
-static void read_gathered(struct scatter *scatter) {
-    struct fetch *fetch = container_of(scatter, struct fetch, scatter);
-    if (fetch->part_count > 1) {
+static void read_done(struct partition_rows *rows) {
+    struct fetch *fetch = container_of(rows, struct fetch, rows);
+    if (rows->part_count > 1) {
         spend(fetch);
         if (fetch->cut != NULL) {
-            struct fetch_part *part = fetch->cut->part;
-            scatter_init(&fetch->scatter, fetch->call->node, cut_gathered);
-            scatter_start(&fetch->scatter, &part->scatter_part, part->scatter_part.node,
-                          fetch->call->arena, fetch_cut_run);
-            scatter_seal(&fetch->scatter);
+            partition_rows_start_one(rows, fetch->cut->row.part, fetch_cut_run, cut_done);
             return;
         }
     }
@@ -315,8 +292,7 @@ static void read_gathered(struct scatter *scatter) {
 }
 
 static void read_round(struct fetch *fetch) {
-    start_round(fetch, fetch_read_run, read_gathered);
-    scatter_seal(&fetch->scatter);
+    partition_rows_start(&fetch->rows, fetch_read_run, read_done);
 }
 
 // ---- From the request to rows ----
@@ -329,37 +305,20 @@ static void resolve(struct fetch *fetch, struct fetch_row *row) {
     row->high_watermark = row->last_stable_offset = row->log_start_offset = -1;
     row->diverging_epoch = -1;
     row->aborted_count = -1;
+    row->row.index = row->target.partition;
     if (topic != NULL) {
-        row->topic_id = topic->id;
         if (by_id && row->cached != NULL) fetch_session_resolve(row->cached, topic->name);
-        if (topic_partition(topic, row->target.partition) != NULL) return;
-        row->error = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        partition_rows_add(&fetch->rows, &row->row, topic);
     } else if (!by_id) {
-        row->error = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        row->row.error = ERR_UNKNOWN_TOPIC_OR_PARTITION;
     } else if (slice_is_null(row->target.name)) {
-        row->error = ERR_UNKNOWN_TOPIC_ID;
+        row->row.error = ERR_UNKNOWN_TOPIC_ID;
     } else {
         // The session has seen this id with a name: the topic was deleted, perhaps created anew.
-        row->error = image_topic(image, row->target.name) != NULL ? ERR_INCONSISTENT_TOPIC_ID
-                                                                  : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        row->row.error = image_topic(image, row->target.name) != NULL
+                             ? ERR_INCONSISTENT_TOPIC_ID
+                             : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     }
-}
-
-static void give_to_owner(struct fetch *fetch, struct fetch_row *row) {
-    struct api_call *call = fetch->call;
-    struct node *owner = node_owner_of(call->node, row->topic_id, row->target.partition);
-    struct fetch_part *part = fetch->parts[owner->reactor];
-    if (part == NULL) {
-        part = arena_zalloc(call->arena, 1, sizeof *part);
-        scatter_part_init(&part->scatter_part);
-        part->fetch = fetch;
-        part->last = &part->first;
-        fetch->parts[owner->reactor] = part;
-        fetch->part_count++;
-    }
-    row->part = part;
-    *part->last = row;
-    part->last = &row->next;
 }
 
 static struct fetch_target target_of(const struct fetch *fetch,
@@ -380,9 +339,9 @@ static struct fetch_target target_of(const struct fetch *fetch,
 static struct fetch_row *new_rows(struct fetch *fetch, int32_t count) {
     struct api_call *call = fetch->call;
     fetch->row_count = count;
-    fetch->rows = arena_zalloc(call->arena, (size_t)count, sizeof *fetch->rows);
-    net_request_charge(call->net, (size_t)count * sizeof *fetch->rows);
-    return fetch->rows;
+    fetch->list = arena_zalloc(call->arena, (size_t)count, sizeof *fetch->list);
+    net_request_charge(call->net, (size_t)count * sizeof *fetch->list);
+    return fetch->list;
 }
 
 static void rows_of_request(struct fetch *fetch) {
@@ -492,8 +451,7 @@ void api_fetch(struct api_call *call) {
     struct fetch *fetch = arena_zalloc(call->arena, 1, sizeof *fetch);
     fetch->call = call;
     env_timer_init(&fetch->timer, timer_fired);
-    size_t reactors = (size_t)call->node->reactor_count;
-    fetch->parts = arena_zalloc(call->arena, reactors, sizeof(struct fetch_part *));
+    partition_rows_init(&fetch->rows, call, sizeof(struct fetch_part));
     set_limits(fetch);
     enum err err = begin(fetch);
     if (err != ERR_NONE) {
@@ -502,11 +460,8 @@ void api_fetch(struct api_call *call) {
         api_reply(call);
         return;
     }
-    for (int32_t i = 0; i < fetch->row_count; i++) {
-        struct fetch_row *row = &fetch->rows[i];
-        resolve(fetch, row);
-        if (row->error == ERR_NONE) give_to_owner(fetch, row);
-    }
+    for (int32_t i = 0; i < fetch->row_count; i++)
+        resolve(fetch, &fetch->list[i]);
     call->state = fetch;
     call->abandoned = abandoned;
     read_round(fetch);

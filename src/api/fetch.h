@@ -2,19 +2,15 @@
 // owners of the partitions) share. Private to these two.
 #pragma once
 
-#include "api/call.h"
 #include "api/fetch_session.h"
-#include "api/scatter.h"
+#include "api/partition_rows.h"
 #include "replica/replica_manager.h"
 
 struct fetch_row {
-    struct fetch_part *part;           // NULL: answered from the metadata
-    struct fetch_row *next;            // of the part
+    struct partition_row row;          // `part` NULL: answered from the metadata
     struct session_partition *cached;  // good as long as the session's epoch is ours
     struct fetch_target target;        // its name is the request's or the session's
-    struct uuid topic_id;              // as the metadata says
     // What the owner reports.
-    enum err error;
     int64_t high_watermark;
     int64_t last_stable_offset;
     int64_t log_start_offset;
@@ -29,18 +25,13 @@ struct fetch_row {
     struct fetch_waiter waiter;
     struct log_warm_op warm;
     int8_t warm_tries;
-    bool is_warming;
 };
 
 // The rows of one owner.
 struct fetch_part {
-    struct scatter_part scatter_part;
-    struct fetch *fetch;
-    struct fetch_row *first;
-    struct fetch_row **last;
+    struct partition_rows_part part;
     int32_t warming;  // rows whose bytes are on their way
     // Waiting.
-    bool is_waiting;  // at the owner
     bool is_woken;
     struct env_message woken;   // owner to home, once per wait
     struct env_message cancel;  // home to owner, once per wait
@@ -56,11 +47,9 @@ struct fetch {
     int64_t min_bytes;
     size_t max_bytes;
     uint64_t deadline_ns;
-    struct fetch_row *rows;
+    struct partition_rows rows;
+    struct fetch_row *list;  // in the order of the request or the session
     int32_t row_count;
-    struct fetch_part **parts;  // by reactor; NULL: none
-    int32_t part_count;
-    struct scatter scatter;
     struct fetch_row *cut;  // the row that is read again with what was left of max_bytes
     size_t cut_bytes;
     struct env_timer timer;
@@ -69,17 +58,27 @@ struct fetch {
     bool is_over;     // answer with what there is
 };
 
+static inline struct fetch *fetch_of(const struct partition_rows_part *part) {
+    return container_of(part->rows, struct fetch, rows);
+}
+static inline struct fetch_row *fetch_row_of(struct partition_row *row) {
+    return container_of(row, struct fetch_row, row);
+}
+static inline struct fetch_part *fetch_part_of(struct partition_rows_part *part) {
+    return container_of(part, struct fetch_part, part);
+}
+
 // ---- fetch_read.c: run at the owner ----
 
 // Reads every row of the part; with one part the request's max_bytes are spent in order.
-void fetch_read_run(struct scatter_part *scatter_part);
+void fetch_read_run(struct partition_rows_part *part);
 // Reads fetch->cut again.
-void fetch_cut_run(struct scatter_part *scatter_part);
+void fetch_cut_run(struct partition_rows_part *part);
 // Hangs a waiter on every partition. The part comes home when it is cancelled; before, it says
 // fetch_woken once when there is something new.
-void fetch_wait_run(struct scatter_part *scatter_part);
+void fetch_wait_run(struct partition_rows_part *part);
 // At home: ends the wait of a part that is away.
-void fetch_wait_cancel(struct fetch_part *part);
+void fetch_wait_cancel(struct partition_rows_part *part);
 // Any reactor: drops the row's slice.
 void fetch_row_release(struct fetch_row *row);
 

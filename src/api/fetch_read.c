@@ -47,7 +47,7 @@ void fetch_row_release(struct fetch_row *row) {
 
 static void report_error(struct fetch_row *row, enum err error) {
     fetch_row_release(row);
-    row->error = error;
+    row->row.error = error;
     row->high_watermark = -1;
     row->last_stable_offset = -1;
     row->log_start_offset = -1;
@@ -81,25 +81,25 @@ static bool is_diverging(struct fetch_row *row, struct partition *partition) {
 }
 
 static enum err read_aborted(struct fetch_row *row, struct partition *partition) {
-    if (!row->part->fetch->read_committed) return ERR_NONE;
+    if (!fetch_of(row->row.part)->read_committed) return ERR_NONE;
     row->aborted_count = 0;
     if (row->slice.size == 0) return ERR_NONE;
     return log_aborted_transactions(partition->log, row->target.fetch_offset,
-                                    row->slice.next_offset, row->part->scatter_part.arena,
+                                    row->slice.next_offset, row->row.part->scatter_part.arena,
                                     &row->aborted, &row->aborted_count);
 }
 
 // ERR_WOULD_BLOCK: cold. Everything else is in the row.
 static enum err read_row(struct fetch_row *row, size_t max_bytes, bool at_least_one) {
-    struct fetch *fetch = row->part->fetch;
-    struct node *node = row->part->scatter_part.node;
+    struct fetch *fetch = fetch_of(row->row.part);
+    struct node *node = row->row.part->scatter_part.node;
     fetch_row_release(row);
-    row->error = ERR_NONE;
+    row->row.error = ERR_NONE;
     row->diverging_epoch = -1;
     row->aborted_count = -1;
     row->has_more = false;
     struct partition *partition;
-    enum err err = partition_access(node, row->topic_id, row->target.partition,
+    enum err err = partition_access(node, row->row.topic_id, row->row.index,
                                     row->target.current_leader_epoch, &partition);
     if (err == ERR_NONE && fetch->is_follower) err = ERR_NOT_LEADER_OR_FOLLOWER;
     if (err != ERR_NONE) {
@@ -138,21 +138,18 @@ static void read_part(struct fetch_part *part);
 
 static void warm_done(struct log_warm_op *op, enum err result) {
     struct fetch_row *row = container_of(op, struct fetch_row, warm);
-    struct fetch_part *part = row->part;
-    row->is_warming = false;
+    struct fetch_part *part = fetch_part_of(row->row.part);
     if (result != ERR_NONE) row->warm_tries = WARM_TRIES;
     if (--part->warming == 0) read_part(part);
 }
 
 // False: it was tried often enough.
 static bool warm_row(struct fetch_row *row, size_t max_bytes) {
-    struct node *node = row->part->scatter_part.node;
-    struct partition *partition =
-        replica_find(node->replicas, row->topic_id, row->target.partition);
+    struct node *node = row->row.part->scatter_part.node;
+    struct partition *partition = replica_find(node->replicas, row->row.topic_id, row->row.index);
     if (partition == NULL || partition->log == NULL || row->warm_tries >= WARM_TRIES) return false;
     row->warm_tries++;
-    row->is_warming = true;
-    row->part->warming++;
+    fetch_part_of(row->row.part)->warming++;
     row->warm.log = partition->log;
     row->warm.offset = row->target.fetch_offset;
     row->warm.max_bytes = MIN(max_bytes, (size_t)MAX(row->target.max_bytes, 0));
@@ -164,11 +161,12 @@ static bool warm_row(struct fetch_row *row, size_t max_bytes) {
 // With one part the budget is spent here, in the order of the request; with several, each row
 // reports what it could give.
 static void read_part(struct fetch_part *part) {
-    struct fetch *fetch = part->fetch;
-    bool is_alone = fetch->part_count == 1;
+    struct fetch *fetch = fetch_of(&part->part);
+    bool is_alone = fetch->rows.part_count == 1;
     size_t left = fetch->max_bytes;
     bool at_least_one = true;
-    for (struct fetch_row *row = part->first; row != NULL; row = row->next) {
+    for (struct partition_row *at = part->part.first; at != NULL; at = at->next) {
+        struct fetch_row *row = fetch_row_of(at);
         enum err err = read_row(row, left, at_least_one);
         if (err == ERR_WOULD_BLOCK && warm_row(row, left)) continue;
         if (!is_alone) continue;
@@ -176,46 +174,49 @@ static void read_part(struct fetch_part *part) {
         if (row->slice.size > 0) at_least_one = false;
     }
     // What was cold makes the part read again as a whole, so that the order of spending holds.
-    if (part->warming == 0) scatter_finish(&part->scatter_part);
+    if (part->warming == 0) partition_rows_part_done(&part->part);
 }
 
-void fetch_read_run(struct scatter_part *scatter_part) {
-    struct fetch_part *part = container_of(scatter_part, struct fetch_part, scatter_part);
-    for (struct fetch_row *row = part->first; row != NULL; row = row->next)
-        row->warm_tries = 0;
-    read_part(part);
+void fetch_read_run(struct partition_rows_part *part) {
+    for (struct partition_row *at = part->first; at != NULL; at = at->next) {
+        fetch_row_of(at)->warm_tries = 0;
+    }
+    read_part(fetch_part_of(part));
 }
 
-void fetch_cut_run(struct scatter_part *scatter_part) {
-    struct fetch_part *part = container_of(scatter_part, struct fetch_part, scatter_part);
-    struct fetch *fetch = part->fetch;
+void fetch_cut_run(struct partition_rows_part *part) {
+    struct fetch *fetch = fetch_of(part);
     // Cold again: empty this time.
     if (read_row(fetch->cut, fetch->cut_bytes, false) != ERR_NONE) fetch->cut->has_more = true;
-    scatter_finish(scatter_part);
+    partition_rows_part_done(part);
 }
 
 // ---- Waiting ----
 
 static void woken_arrived(struct env_message *message) {
     struct fetch_part *part = container_of(message, struct fetch_part, woken);
-    fetch_woken(part->fetch);
+    fetch_woken(fetch_of(&part->part));
+}
+
+static bool is_at_home(const struct fetch_part *part) {
+    return part->part.scatter_part.node == part->part.rows->call->node;
 }
 
 static void tell_home(struct fetch_part *part) {
     if (part->is_woken) return;
     part->is_woken = true;
-    struct node *home = part->fetch->call->node;
-    if (part->scatter_part.node == home) {
-        fetch_woken(part->fetch);
+    struct fetch *fetch = fetch_of(&part->part);
+    if (is_at_home(part)) {
+        fetch_woken(fetch);
         return;
     }
     part->woken = (struct env_message){.deliver = woken_arrived};
-    env_post(home->env, &part->woken);
+    env_post(fetch->call->node->env, &part->woken);
 }
 
 static void row_woken(struct fetch_waiter *waiter) {
     struct fetch_row *row = container_of(waiter, struct fetch_row, waiter);
-    tell_home(row->part);
+    tell_home(fetch_part_of(row->row.part));
 }
 
 // Whether the partition is as the row reported: between the report and now it may have moved.
@@ -227,15 +228,14 @@ static bool is_as_reported(const struct fetch_row *row, struct partition *partit
            log_start_offset(partition->log) == row->log_start_offset;
 }
 
-void fetch_wait_run(struct scatter_part *scatter_part) {
-    struct fetch_part *part = container_of(scatter_part, struct fetch_part, scatter_part);
-    struct node *node = scatter_part->node;
+void fetch_wait_run(struct partition_rows_part *rows_part) {
+    struct fetch_part *part = fetch_part_of(rows_part);
+    struct node *node = rows_part->scatter_part.node;
     bool has_moved = false;
-    part->is_waiting = true;
     part->is_woken = false;
-    for (struct fetch_row *row = part->first; row != NULL; row = row->next) {
-        struct partition *partition =
-            replica_find(node->replicas, row->topic_id, row->target.partition);
+    for (struct partition_row *at = rows_part->first; at != NULL; at = at->next) {
+        struct fetch_row *row = fetch_row_of(at);
+        struct partition *partition = replica_find(node->replicas, at->topic_id, at->index);
         fetch_waiter_init(&row->waiter, row_woken);
         if (is_as_reported(row, partition)) {
             partition_wait_fetch(partition, &row->waiter);
@@ -247,22 +247,22 @@ void fetch_wait_run(struct scatter_part *scatter_part) {
 }
 
 static void end_wait(struct fetch_part *part) {
-    for (struct fetch_row *row = part->first; row != NULL; row = row->next) {
-        fetch_waiter_cancel(&row->waiter);
+    for (struct partition_row *at = part->part.first; at != NULL; at = at->next) {
+        fetch_waiter_cancel(&fetch_row_of(at)->waiter);
     }
-    part->is_waiting = false;
-    scatter_finish(&part->scatter_part);
+    partition_rows_part_done(&part->part);
 }
 
 static void cancel_arrived(struct env_message *message) {
     end_wait(container_of(message, struct fetch_part, cancel));
 }
 
-void fetch_wait_cancel(struct fetch_part *part) {
-    if (part->scatter_part.node == part->fetch->call->node) {
+void fetch_wait_cancel(struct partition_rows_part *rows_part) {
+    struct fetch_part *part = fetch_part_of(rows_part);
+    if (is_at_home(part)) {
         end_wait(part);
         return;
     }
     part->cancel = (struct env_message){.deliver = cancel_arrived};
-    env_post(part->scatter_part.node->env, &part->cancel);
+    env_post(rows_part->scatter_part.node->env, &part->cancel);
 }

@@ -21,7 +21,6 @@ struct list_row {
     struct partition_row row;
     const struct list_offsets_request_partition *asked;
     struct log_timestamp found;
-    struct partition_rows_part *part;
     struct log_lookup_op lookup;
 };
 
@@ -88,7 +87,7 @@ static void lookup_done(struct log_lookup_op *op, enum err result) {
     else
         row->row.error =
             result == ERR_IO || result == ERR_CORRUPT ? ERR_KAFKA_STORAGE_ERROR : result;
-    work_on(row->part);
+    work_on(row->row.part);
 }
 
 // Goes on with the part's rows until one needs a worker, or all are done.
@@ -111,7 +110,6 @@ static void work_on(struct partition_rows_part *part) {
         row->lookup.timestamp = row->asked->timestamp;  // -3 is LOG_LOOKUP_MAX_TIMESTAMP
         row->lookup.upper_bound = last_fetchable(call, partition);
         row->lookup.done = lookup_done;
-        row->part = part;
         log_lookup_start(&row->lookup);
         return;
     }
@@ -183,7 +181,7 @@ void api_list_offsets(struct api_call *call) {
     if (call->version >= 10 && request->timeout_ms > 0) {
         list->deadline_ns = call->net->received_ns + (uint64_t)request->timeout_ms * 1000000;
     }
-    partition_rows_init(&list->rows, call);
+    partition_rows_init(&list->rows, call, sizeof(struct partition_rows_part));
     struct list_row *row = list->list;
     const struct topic_image **topics =
         arena_alloc(call->arena, (size_t)count * sizeof(struct topic_image *) + 1);

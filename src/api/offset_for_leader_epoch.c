@@ -62,7 +62,7 @@ void api_offset_for_leader_epoch(struct api_call *call) {
         count += request->topics[t].partitions_count;
     lookup->list = arena_zalloc(call->arena, (size_t)count, sizeof *lookup->list);
     net_request_charge(call->net, (size_t)count * sizeof *lookup->list);
-    partition_rows_init(&lookup->rows, call);
+    partition_rows_init(&lookup->rows, call, sizeof(struct partition_rows_part));
     struct epoch_row *row = lookup->list;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct offset_for_leader_epoch_request_topic *topic = &request->topics[t];

@@ -1,8 +1,8 @@
 #include "api/partition_rows.h"
 
-void partition_rows_init(struct partition_rows *rows, struct api_call *call) {
+void partition_rows_init(struct partition_rows *rows, struct api_call *call, size_t part_size) {
     size_t reactors = (size_t)call->node->reactor_count;
-    *rows = (struct partition_rows){.call = call};
+    *rows = (struct partition_rows){.call = call, .part_size = part_size};
     rows->parts = arena_zalloc(call->arena, reactors, sizeof(struct partition_rows_part *));
 }
 
@@ -17,12 +17,14 @@ void partition_rows_add(struct partition_rows *rows, struct partition_row *row,
     struct node *owner = node_owner_of(call->node, row->topic_id, row->index);
     struct partition_rows_part *part = rows->parts[owner->reactor];
     if (part == NULL) {
-        part = arena_zalloc(call->arena, 1, sizeof *part);
+        part = arena_zalloc(call->arena, 1, rows->part_size);
         scatter_part_init(&part->scatter_part);
         part->rows = rows;
         part->last = &part->first;
         rows->parts[owner->reactor] = part;
+        rows->part_count++;
     }
+    row->part = part;
     *part->last = row;
     part->last = &row->next;
 }
@@ -33,29 +35,50 @@ static void part_run(struct scatter_part *scatter_part) {
     part->rows->run(part);
 }
 
-void partition_rows_part_done(struct partition_rows_part *part) {
-    scatter_finish(&part->scatter_part);
-}
-
 static void gathered(struct scatter *scatter) {
     struct partition_rows *rows = container_of(scatter, struct partition_rows, scatter);
     rows->done(rows);
 }
 
-void partition_rows_start(struct partition_rows *rows,
-                          void (*run)(struct partition_rows_part *part),
-                          void (*done)(struct partition_rows *rows)) {
-    struct api_call *call = rows->call;
+static void begin(struct partition_rows *rows, partition_rows_run *run, partition_rows_done *done) {
     rows->run = run;
     rows->done = done;
-    scatter_init(&rows->scatter, call->node, gathered);
-    for (int32_t i = 0; i < call->node->reactor_count; i++) {
-        struct partition_rows_part *part = rows->parts[i];
-        if (part == NULL) continue;
-        scatter_start(&rows->scatter, &part->scatter_part, call->node->reactors[i], call->arena,
-                      part_run);
+    scatter_init(&rows->scatter, rows->call->node, gathered);
+}
+
+static void start_part(struct partition_rows *rows, struct partition_rows_part *part,
+                       struct node *owner) {
+    scatter_start(&rows->scatter, &part->scatter_part, owner, rows->call->arena, part_run);
+}
+
+void partition_rows_open(struct partition_rows *rows, partition_rows_run *run,
+                         partition_rows_done *done) {
+    struct node *home = rows->call->node;
+    begin(rows, run, done);
+    for (int32_t i = 0; i < home->reactor_count; i++) {
+        if (rows->parts[i] != NULL) start_part(rows, rows->parts[i], home->reactors[i]);
     }
+}
+
+void partition_rows_seal(struct partition_rows *rows) {
     scatter_seal(&rows->scatter);
+}
+
+void partition_rows_start(struct partition_rows *rows, partition_rows_run *run,
+                          partition_rows_done *done) {
+    partition_rows_open(rows, run, done);
+    partition_rows_seal(rows);
+}
+
+void partition_rows_start_one(struct partition_rows *rows, struct partition_rows_part *part,
+                              partition_rows_run *run, partition_rows_done *done) {
+    begin(rows, run, done);
+    start_part(rows, part, part->scatter_part.node);
+    partition_rows_seal(rows);
+}
+
+void partition_rows_part_done(struct partition_rows_part *part) {
+    scatter_finish(&part->scatter_part);
 }
 
 void partition_rows_deinit(struct partition_rows *rows) {

@@ -8,10 +8,9 @@
 //
 // A batch is changed in place, in the frame that it came in: offset and leader epoch lie outside
 // its CRC.
-#include "api/call.h"
 #include "api/leader_hint.h"
 #include "api/partition_access.h"
-#include "api/scatter.h"
+#include "api/partition_rows.h"
 #include "base/assert.h"
 #include "base/memory.h"
 #include "metadata/topic_name.h"
@@ -19,14 +18,10 @@
 #include "wire/batch.h"
 
 struct produce_row {
-    struct produce_part *part;  // NULL: refused at home
-    struct produce_row *next;   // of the part
-    struct uuid topic_id;
-    int32_t index;
+    struct partition_row row;
     struct slice batch;
     struct produce_append *append;  // NULL: refused at home
-    enum err error;
-    struct slice error_text;  // null: none
+    struct slice error_text;        // null: none
     int64_t base_offset;
     int64_t log_append_time_ms;
     int64_t log_start_offset;
@@ -46,10 +41,7 @@ struct produce_append {
 
 // The rows of one owner.
 struct produce_part {
-    struct scatter_part scatter_part;
-    struct produce *produce;
-    struct produce_row *first;
-    struct produce_row **last;
+    struct partition_rows_part part;
     int32_t pending;  // rows that are not done
     struct env_timer timer;
 };
@@ -58,18 +50,29 @@ struct produce {
     struct api_call *call;
     int16_t acks;
     int32_t timeout_ms;
-    struct scatter scatter;
-    struct produce_row *rows;  // in the order of the request
+    struct partition_rows rows;
+    struct produce_row *list;  // in the order of the request
     int32_t row_count;
-    struct produce_part **parts;  // by reactor; NULL: none
 };
 
+static struct produce *produce_of(struct partition_rows *rows) {
+    return container_of(rows, struct produce, rows);
+}
+
+static struct produce_part *part_of(const struct produce_row *row) {
+    return container_of(row->row.part, struct produce_part, part);
+}
+
+static struct produce_row *row_of(struct partition_row *row) {
+    return container_of(row, struct produce_row, row);
+}
+
 static void refuse(struct produce_row *row, enum err error) {
-    row->error = error;
+    row->row.error = error;
 }
 
 static void refuse_text(struct produce_row *row, enum err error, struct slice text) {
-    row->error = error;
+    row->row.error = error;
     row->error_text = text;
 }
 
@@ -78,26 +81,27 @@ static void refuse_text(struct produce_row *row, enum err error, struct slice te
 static void part_row_done(struct produce_part *part) {
     assert(part->pending > 0);
     if (--part->pending > 0) return;
-    env_timer_stop(part->scatter_part.node->env, &part->timer);
-    scatter_finish(&part->scatter_part);
+    env_timer_stop(part->part.scatter_part.node->env, &part->timer);
+    partition_rows_part_done(&part->part);
 }
 
 static void waiter_done(struct produce_waiter *waiter, enum err result) {
     struct produce_append *append = container_of(waiter, struct produce_append, waiter);
     append->is_waiting = false;
     refuse(append->row, result);
-    part_row_done(append->row->part);
+    part_row_done(part_of(append->row));
 }
 
 static void part_timed_out(struct env_timer *timer) {
     struct produce_part *part = container_of(timer, struct produce_part, timer);
-    struct produce_row *next;
-    for (struct produce_row *row = part->first; row != NULL; row = next) {
-        next = row->next;
-        if (!row->append->is_waiting) continue;
-        produce_waiter_cancel(&row->append->waiter);
+    struct partition_row *next;
+    for (struct partition_row *at = part->part.first; at != NULL; at = next) {
+        next = at->next;
+        struct produce_append *append = row_of(at)->append;
+        if (!append->is_waiting) continue;
+        produce_waiter_cancel(&append->waiter);
         bool is_last = part->pending == 1;
-        waiter_done(&row->append->waiter, ERR_REQUEST_TIMED_OUT);
+        waiter_done(&append->waiter, ERR_REQUEST_TIMED_OUT);
         if (is_last) return;  // the part is home
     }
 }
@@ -106,9 +110,10 @@ static void part_timed_out(struct env_timer *timer) {
 static void append_done(struct log_append_op *op, enum err result) {
     struct produce_append *append = container_of(op, struct produce_append, op);
     struct produce_row *row = append->row;
-    struct produce_part *part = row->part;
+    struct produce_part *part = part_of(row);
+    struct produce *produce = produce_of(part->part.rows);
     struct partition *partition = append->partition;
-    struct env *env = part->scatter_part.node->env;
+    struct env *env = part->part.scatter_part.node->env;
     if (result != ERR_NONE) {
         refuse(row, result);
         part_row_done(part);
@@ -117,7 +122,7 @@ static void append_done(struct log_append_op *op, enum err result) {
     row->base_offset = op->base_offset;
     row->log_append_time_ms = op->log_append_time_ms;
     row->log_start_offset = log_start_offset(partition->log);
-    if (part->produce->acks != -1 || env_mutant(env, MUTANT_ACK_BEFORE_SYNC)) {
+    if (produce->acks != -1 || env_mutant(env, MUTANT_ACK_BEFORE_SYNC)) {
         part_row_done(part);
         return;
     }
@@ -136,8 +141,8 @@ static void append_done(struct log_append_op *op, enum err result) {
     }
     append->is_waiting = true;
     if (!env_timer_is_running(&part->timer)) {
-        uint64_t timeout_ns = (uint64_t)MAX(part->produce->timeout_ms, 0) * 1000000;
-        env_timer_start(env, &part->timer, part->produce->call->net->received_ns + timeout_ns);
+        uint64_t timeout_ns = (uint64_t)MAX(produce->timeout_ms, 0) * 1000000;
+        env_timer_start(env, &part->timer, produce->call->net->received_ns + timeout_ns);
     }
 }
 
@@ -159,7 +164,7 @@ static bool append_orphaned(struct produce_row *row, struct partition *partition
                                             .size = row->batch.size,
                                             .leader_epoch = partition->leader_epoch,
                                             .origin = APPEND_CLIENT,
-                                            .arena = row->part->scatter_part.arena,
+                                            .arena = row->row.part->scatter_part.arena,
                                             .done = orphan_done};
     enum err err = log_append_start(partition->log, &orphan->append);
     refuse(row, err);
@@ -170,11 +175,11 @@ static bool append_orphaned(struct produce_row *row, struct partition *partition
 
 // True: append_done will come.
 static bool append_row(struct produce_row *row) {
-    struct produce_part *part = row->part;
-    struct node *node = part->scatter_part.node;
-    int16_t acks = part->produce->acks;
+    struct scatter_part *part = &row->row.part->scatter_part;
+    struct node *node = part->node;
+    int16_t acks = produce_of(row->row.part->rows)->acks;
     struct partition *partition;
-    enum err err = partition_access(node, row->topic_id, row->index, -1, &partition);
+    enum err err = partition_access(node, row->row.topic_id, row->row.index, -1, &partition);
     if (err != ERR_NONE) {
         refuse(row, err);
         return false;
@@ -191,7 +196,7 @@ static bool append_row(struct produce_row *row) {
     op->size = row->batch.size;
     op->leader_epoch = partition->leader_epoch;
     op->origin = APPEND_CLIENT;
-    op->arena = part->scatter_part.arena;
+    op->arena = part->arena;
     op->done = append_done;
     err = log_append_start(partition->log, op);
     if (err == ERR_NONE) return true;
@@ -207,12 +212,12 @@ static bool append_row(struct produce_row *row) {
     return false;
 }
 
-static void part_run(struct scatter_part *scatter_part) {
-    struct produce_part *part = container_of(scatter_part, struct produce_part, scatter_part);
+static void run(struct partition_rows_part *rows_part) {
+    struct produce_part *part = container_of(rows_part, struct produce_part, part);
     env_timer_init(&part->timer, part_timed_out);
     part->pending = 1;  // this loop itself
-    for (struct produce_row *row = part->first; row != NULL; row = row->next) {
-        if (append_row(row)) part->pending++;
+    for (struct partition_row *row = rows_part->first; row != NULL; row = row->next) {
+        if (append_row(row_of(row))) part->pending++;
     }
     part_row_done(part);
 }
@@ -223,7 +228,7 @@ static void add_leader_hint(struct produce *produce, const struct produce_row *r
                             struct produce_response_partition_response *out) {
     struct api_call *call = produce->call;
     struct produce_response *response = call->response;
-    struct leader_hint hint = leader_hint_of(call, row->topic_id, row->index);
+    struct leader_hint hint = leader_hint_of(call, row->row.topic_id, row->row.index);
     out->current_leader.leader_id = hint.leader_id;
     out->current_leader.leader_epoch = hint.leader_epoch;
     if (hint.endpoint == NULL) return;
@@ -246,8 +251,8 @@ static void add_leader_hint(struct produce *produce, const struct produce_row *r
 
 static void fill_partition(struct produce *produce, const struct produce_row *row,
                            struct produce_response_partition_response *out) {
-    out->index = row->index;
-    out->error_code = err_wire(row->error);
+    out->index = row->row.index;
+    out->error_code = err_wire(row->row.error);
     out->base_offset = row->base_offset;
     out->log_append_time_ms = row->log_append_time_ms;
     out->log_start_offset = row->log_start_offset;
@@ -263,7 +268,7 @@ static void fill_partition(struct produce *produce, const struct produce_row *ro
                 arena_copy(arena, row->record_errors[i].text);
         }
     }
-    if (row->error == ERR_NOT_LEADER_OR_FOLLOWER && produce->call->version >= 10) {
+    if (row->row.error == ERR_NOT_LEADER_OR_FOLLOWER && produce->call->version >= 10) {
         add_leader_hint(produce, row, out);
     }
 }
@@ -274,7 +279,7 @@ static void fill_response(struct produce *produce) {
     struct produce_response *response = call->response;
     response->responses = produce_response_response_new(call->arena, request->topic_data_count);
     response->responses_count = request->topic_data_count;
-    const struct produce_row *row = produce->rows;
+    const struct produce_row *row = produce->list;
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         const struct produce_request_topic_data *topic = &request->topic_data[t];
         struct produce_response_response *out = &response->responses[t];
@@ -289,19 +294,13 @@ static void fill_response(struct produce *produce) {
     }
 }
 
-static void release_parts(struct produce *produce) {
-    for (int32_t i = 0; i < produce->call->node->reactor_count; i++) {
-        if (produce->parts[i] != NULL) scatter_part_deinit(&produce->parts[i]->scatter_part);
-    }
-}
-
 // acks=0 is never answered; an error shows as a closed connection.
 static void end_without_answer(struct produce *produce) {
     enum err first = ERR_NONE;
     for (int32_t i = 0; i < produce->row_count && first == ERR_NONE; i++) {
-        first = produce->rows[i].error;
+        first = produce->list[i].row.error;
     }
-    release_parts(produce);
+    partition_rows_deinit(&produce->rows);
     if (first == ERR_NONE) {
         api_reply_nothing(produce->call);
     } else {
@@ -311,14 +310,14 @@ static void end_without_answer(struct produce *produce) {
     }
 }
 
-static void gathered(struct scatter *scatter) {
-    struct produce *produce = container_of(scatter, struct produce, scatter);
+static void done(struct partition_rows *rows) {
+    struct produce *produce = produce_of(rows);
     if (produce->acks == 0) {
         end_without_answer(produce);
         return;
     }
     fill_response(produce);
-    release_parts(produce);
+    partition_rows_deinit(&produce->rows);
     api_reply(produce->call);
 }
 
@@ -369,8 +368,8 @@ static void check_row(struct produce *produce, struct produce_row *row,
                                                  : ERR_UNKNOWN_TOPIC_OR_PARTITION);
         return;
     }
-    row->topic_id = topic->id;
-    if (topic_partition(topic, row->index) == NULL) {
+    row->row.topic_id = topic->id;
+    if (topic_partition(topic, row->row.index) == NULL) {
         refuse(row, ERR_UNKNOWN_TOPIC_OR_PARTITION);
         return;
     }
@@ -386,44 +385,29 @@ static void check_row(struct produce *produce, struct produce_row *row,
     } else if (topic_name_is_internal(topic->name) &&
                !slice_equal_cstring(produce->call->client_id, "__admin_client")) {
         refuse(row, ERR_INVALID_TOPIC_EXCEPTION);
+    } else {
+        row->append = arena_zalloc(produce->call->arena, 1, sizeof *row->append);
+        row->append->row = row;
+        partition_rows_add(&produce->rows, &row->row, topic);
     }
-}
-
-static void give_to_owner(struct produce *produce, struct produce_row *row) {
-    struct api_call *call = produce->call;
-    struct node *owner = node_owner_of(call->node, row->topic_id, row->index);
-    struct produce_part *part = produce->parts[owner->reactor];
-    if (part == NULL) {
-        part = arena_zalloc(call->arena, 1, sizeof *part);
-        scatter_part_init(&part->scatter_part);
-        part->produce = produce;
-        part->last = &part->first;
-        produce->parts[owner->reactor] = part;
-    }
-    row->append = arena_zalloc(call->arena, 1, sizeof *row->append);
-    row->append->row = row;
-    row->part = part;
-    *part->last = row;
-    part->last = &row->next;
 }
 
 static void make_rows(struct produce *produce, const struct produce_request *request) {
     const struct image *image = produce->call->node->image;
-    struct produce_row *row = produce->rows;
+    struct produce_row *row = produce->list;
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         const struct produce_request_topic_data *topic = &request->topic_data[t];
         const struct topic_image *topic_state = produce->call->version >= 13
                                                     ? image_topic_by_id(image, topic->topic_id)
                                                     : image_topic(image, topic->name);
         for (int32_t p = 0; p < topic->partition_data_count; p++, row++) {
-            row->index = topic->partition_data[p].index;
-            row->topic_id = topic->topic_id;
+            row->row.index = topic->partition_data[p].index;
+            row->row.topic_id = topic->topic_id;
             row->error_text = SLICE_NULL;
             row->base_offset = -1;
             row->log_append_time_ms = -1;
             row->log_start_offset = -1;
             check_row(produce, row, topic_state, topic->partition_data[p].records.bytes);
-            if (row->error == ERR_NONE) give_to_owner(produce, row);
         }
     }
 }
@@ -441,17 +425,9 @@ void api_produce(struct api_call *call) {
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         produce->row_count += request->topic_data[t].partition_data_count;
     }
-    produce->rows = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *produce->rows);
-    size_t reactors = (size_t)call->node->reactor_count;
-    produce->parts = arena_zalloc(call->arena, reactors, sizeof(struct produce_part *));
+    produce->list = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *produce->list);
+    net_request_charge(call->net, (size_t)produce->row_count * sizeof *produce->list);
+    partition_rows_init(&produce->rows, call, sizeof(struct produce_part));
     make_rows(produce, request);
-
-    scatter_init(&produce->scatter, call->node, gathered);
-    for (size_t i = 0; i < reactors; i++) {
-        struct produce_part *part = produce->parts[i];
-        if (part == NULL) continue;
-        scatter_start(&produce->scatter, &part->scatter_part, call->node->reactors[i], call->arena,
-                      part_run);
-    }
-    scatter_seal(&produce->scatter);
+    partition_rows_start(&produce->rows, run, done);
 }
