@@ -120,6 +120,12 @@ class Directory:
         return [l for p, lines in sorted(self.metadata_dump.sections.items())
                 if p.endswith('.log') for l in lines]
 
+    def snapshot_lines(self):
+        """Lines of the oldest snapshot: with it the log says everything."""
+        paths = [p for p in self.metadata_dump.sections if p.endswith('.checkpoint') and
+                 not os.path.basename(p).startswith('0' * 20)]
+        return self.metadata_dump.sections[min(paths)] if paths else []
+
     # ---- Apache's tools read what we wrote
 
     def dump_everything(self):
@@ -269,4 +275,4 @@ class Directory:
 
     def no_duplicate_ids(self, lines):
         blocks = [r[2]['nextProducerId'] for r in records(lines) if r[0] == 'PRODUCER_IDS_RECORD']
-        true(blocks and blocks == sorted(set(blocks)), 'ProducerIds records: %r' % blocks)
+        true(blocks == sorted(set(blocks)), 'ProducerIds records: %r' % blocks)

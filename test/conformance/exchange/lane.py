@@ -42,7 +42,7 @@ class Story:
 
     def turn(self, kind, kill):
         """Stops who runs and starts another one; compares; goes on."""
-        facts = self.world.facts()
+        facts = self.world.settled_facts()
         killed_apache = kill and self.broker.kind != 'taccola'
         self.stop(kill)
         if self.broker.kind == 'taccola':
@@ -69,11 +69,12 @@ class Story:
         cluster_id = directory.properties(os.path.join(d.meta, 'meta.properties'))['cluster.id']
         self.check('identity', d.identity, cluster_id)
         self.check('quorum-state', d.quorum_state, dynamic)
-        self.check('partition.metadata', d.partition_ids, lines)
-        self.check('directory ids', d.partition_directories, lines, d.identity(cluster_id))
+        state = d.snapshot_lines() + lines
+        self.check('partition.metadata', d.partition_ids, state)
+        self.check('directory ids', d.partition_directories, state, d.identity(cluster_id))
         self.check('producer ids', d.no_duplicate_ids, lines)
         if dynamic:
-            self.check('voter', d.voter, lines)
+            self.check('voter', d.voter, state)
         if kill:
             return
         self.check('clean stop', d.clean_stop, lines)
@@ -220,6 +221,22 @@ def long(lane):
                 lane.attempt(name, play, story, first, other)
 
 
+def snapshots(lane, first, other):
+    """The metadata log begins above 0: whoever comes next must load the snapshot before it."""
+    story = Story(lane, 'snapshots %s first' % kind_name(first), first, {
+        'metadata.log.segment.bytes': 8388608,
+        'metadata.log.max.record.bytes.between.snapshots': 2000000,
+        'metadata.max.retention.bytes': 10000000}, ('--standalone',))
+    story.begin()
+    story.check('grow', story.world.grow, 20)
+    log = Directory(lane, story.broker).log
+    story.check('the first segment goes', story.world.kit.wait, lambda: not os.path.exists(
+        os.path.join(log, '%020d.log' % 0)), 'it is still there', 150)
+    story.turn(other, kill=True)
+    story.turn(first, kill=False)
+    story.end()
+
+
 def play(story, first, other):
     story.begin()
     for kill in (False, True, True):
@@ -243,4 +260,6 @@ def run(lane):
         lane.check('short', False, e)
     if lane.long:
         lane.need_apache('4.4.0')
+        for first, other in (('taccola', 'apache'), ('apache', 'taccola')):
+            lane.attempt('snapshots', snapshots, lane, first, other)
         long(lane)

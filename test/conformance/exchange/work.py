@@ -158,6 +158,12 @@ class World:
         if self.round > 1:
             self.delete('x-round-%d' % (self.round - 1))
 
+    def grow(self, megabytes):
+        """Fills the metadata log, so that it rolls and snapshots take the place of its beginning."""
+        for n in range(megabytes * 32):
+            value = ','.join('%d:%d' % (n, i) for i in range(3500))
+            self.alter(2, 'x-empty', ('set', 'leader.replication.throttled.replicas', value))
+
     # ---- what is there
 
     def facts(self):
@@ -188,6 +194,17 @@ class World:
                                 tuple((x['key'], x['value']) for x in r['values']))
                                for r in q['entries'])
         return out
+
+    def settled_facts(self):
+        """Apache answers from metadata that lags a little behind what it has acknowledged."""
+        facts = self.facts()
+        while self.broker.kind != 'taccola':
+            time.sleep(0.5)
+            again = self.facts()
+            if again == facts:
+                break
+            facts = again
+        return facts
 
     def partition_facts(self, topic, partition, out):
         k, name = self.kit, '%s-%d' % (topic, partition)
