@@ -149,7 +149,9 @@ int64_t log_end_durable(const struct log *log) {
 }
 
 int64_t log_last_stable_offset(struct log *log, int64_t high_watermark) {
-    return producer_table_last_stable(&log->producers, high_watermark);
+    int64_t stable = producer_table_last_stable(&log->producers, high_watermark);
+    // Records below the log start are gone, and with them what was undecided there.
+    return MAX(stable, MIN(log->start_offset, high_watermark));
 }
 
 int64_t log_size_bytes(const struct log *log) {
@@ -160,9 +162,6 @@ bool log_has_failed(const struct log *log) {
 }
 struct uuid log_topic_id(const struct log *log) {
     return log->topic_id;
-}
-struct slice log_directory_of(const struct log *log) {
-    return log->directory;
 }
 int32_t log_segment_count(const struct log *log) {
     return log->segment_count;

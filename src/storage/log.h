@@ -121,7 +121,6 @@ int64_t log_size_bytes(const struct log *log);
 bool log_has_failed(const struct log *log);
 // As found in partition.metadata or given at open.
 struct uuid log_topic_id(const struct log *log);
-struct slice log_directory_of(const struct log *log);  // its path now
 int32_t log_segment_count(const struct log *log);
 
 // ---- Append ----
@@ -275,7 +274,9 @@ MUST_CHECK enum err log_advance_start(struct log *log, int64_t offset);
 // files that were not used since the last call. Returns segments deleted. Every
 // log.retention.check.interval.ms.
 int log_apply_retention(struct log *log, int64_t wall_ms, int64_t high_watermark);
-// Removes everything at and above `offset` (raft followers, replicas).
+// Removes everything at and above `offset` (raft followers, replicas). Blocking, with syncs;
+// ERR_BUSY while log_is_busy. The caller writes the recovery point's checkpoint before it appends
+// again: one that stands behind the log's end would make a torn tail look like damage.
 MUST_CHECK enum err log_truncate(struct log *log, int64_t offset);
 // Starts over empty at `offset` (a snapshot was loaded, or the leader's log start passed us).
 MUST_CHECK enum err log_reset(struct log *log, int64_t offset);

@@ -21,7 +21,6 @@
 #include "storage/log_internal.h"
 
 #define STATE_FILE_BYTES_MAX ((size_t)1 << 20)
-#define RECOVER_CHUNK        ((size_t)1 << 20)
 
 struct found_file {
     int64_t base_offset;
@@ -324,7 +323,7 @@ static enum err read_epochs(struct opening *o) {
 
 struct recovery {
     struct segment *segment;
-    uint8_t *chunk;  // RECOVER_CHUNK, or one large batch
+    uint8_t *chunk;  // heap: one batch
     size_t chunk_capacity;
     uint64_t position;
     int64_t next_offset;
@@ -638,6 +637,12 @@ static enum err open_segments(struct opening *o) {
                  log->name, end, log->start_offset);
         log->assigned = log->written = log->synced = end;
         return log_reset(log, log->start_offset);
+    }
+    if (!o->options->clean && end < o->options->recovery_point) {
+        log_warn(env_logger(log->env), "storage",
+                 "%s: the log ends at %" PRId64 ", before its recovery point %" PRId64
+                 ": records that were synced are missing",
+                 log->name, end, o->options->recovery_point);
     }
     log->assigned = log->written = log->synced = end;
     log->written_position = log_active(log)->size;

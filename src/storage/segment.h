@@ -18,7 +18,6 @@
 #define OFFSET_ENTRY_SIZE      8
 #define TIME_ENTRY_SIZE        12
 #define TRANSACTION_ENTRY_SIZE 34
-#define SEGMENT_SUFFIX_MAX     16
 #define TIMESTAMP_UNKNOWN      INT64_MIN  // not read from the files yet
 
 struct segment {

@@ -244,9 +244,16 @@ static void transactions_hold_the_stable_offset(void **state) {
     // A marker of a producer without a transaction changes nothing.
     kit_end_transaction(&kit, 1, 0, false);
     assert_int_equal(aborted(&kit, 0, 9, &list), 1);
+    // DeleteRecords over the start of an open transaction.
+    kit_put(&kit, in_transaction(3, 0, 0, 4));
+    assert_int_equal(log_last_stable_offset(kit.log, 13), 9);
+    assert_int_equal(kit_do(&kit, KIT_ADVANCE_START, 11, 0).err, ERR_NONE);
+    assert_int_equal(log_last_stable_offset(kit.log, 13), 11);
+    kit_end_transaction(&kit, 3, 0, true);
+    assert_int_equal(log_last_stable_offset(kit.log, 14), 14);
     kit_reopen(&kit);
     assert_int_equal(aborted(&kit, 0, 9, &list), 1);
-    assert_int_equal(log_last_stable_offset(kit.log, 9), 9);
+    assert_int_equal(log_last_stable_offset(kit.log, 14), 14);
     kit_deinit(&kit);
 }
 
