@@ -30,7 +30,7 @@ void group_routes_add_partition(struct group_routes *routes, struct group_route 
     const struct api_call *api = routes->api;
     scatter_part_init(&route->part);
     route->next = NULL;
-    route->call = (struct group_call){.api = api->api->key,
+    route->call = (struct group_call){.api = (enum api_key)api->api->key,
                                       .version = api->version,
                                       .partition = partition,
                                       .client_id = api->client_id,

@@ -55,8 +55,8 @@ enum err log_truncate(struct log *log, int64_t offset) {
     drop_finishing(log);
     int32_t keep = log_segment_index(log, offset) + 1;
     struct segment *active = log->segments[keep - 1];
-    uint64_t position;
-    int64_t end;
+    uint64_t position = 0;
+    int64_t end = offset;
     bool at_batch;
     enum err err = segment_open_log(active);
     if (err == ERR_NONE)
