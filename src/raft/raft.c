@@ -134,6 +134,8 @@ static enum err open_parts(struct raft *raft, struct message *error) {
     return err;
 }
 
+static void free_later(struct env_timer *timer);
+
 enum err raft_open(struct env *env, const struct raft_options *options, struct raft **raft,
                    struct message *error) {
     struct raft *self = memory_zalloc(1, sizeof *self);
@@ -143,6 +145,7 @@ enum err raft_open(struct env *env, const struct raft_options *options, struct r
     self->high_watermark = RAFT_NO_OFFSET;
     self->voters_offset = RAFT_NO_OFFSET;
     self->snapshot.end_offset = RAFT_NO_OFFSET;
+    env_timer_init(&self->free_timer, free_later);
     raft_load_init(self);
     raft_append_init(self);
     raft_snapshot_init(self);
@@ -282,8 +285,20 @@ static void free_now(struct raft *raft) {
     memory_free(raft);
 }
 
+// The log is freed when nothing of it is in flight, and not while it tells us so.
+static void free_later(struct env_timer *timer) {
+    struct raft *raft = container_of(timer, struct raft, free_timer);
+    if (raft->log == NULL || !log_is_busy(raft->log)) {
+        free_now(raft);
+    } else if (raft->close.done == NULL) {
+        raft->close.done = log_closed;
+        raft->pending++;
+        log_close_start(raft->log, &raft->close);
+    }
+}
+
 void raft_free(struct raft *raft) {
-    if (raft->pending == 0) {
+    if (raft->pending == 0 && (raft->log == NULL || !log_is_busy(raft->log))) {
         free_now(raft);
         return;
     }
@@ -291,12 +306,13 @@ void raft_free(struct raft *raft) {
     raft->phase = RAFT_FAILED;
     env_timer_stop(raft->env, &raft->load.timer);
     env_timer_stop(raft->env, &raft->snapshotting.timer);
+    if (raft->pending == 0) env_timer_start(raft->env, &raft->free_timer, env_now_ns(raft->env));
 }
 
 bool raft_release(struct raft *raft) {
     assert(raft->pending > 0);
     raft->pending--;
     if (!raft->free_pending) return false;
-    if (raft->pending == 0) free_now(raft);
+    if (raft->pending == 0) env_timer_start(raft->env, &raft->free_timer, env_now_ns(raft->env));
     return true;
 }

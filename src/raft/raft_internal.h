@@ -65,7 +65,8 @@ struct raft {
     struct log *log;
     struct log_listener log_listener;
     uint32_t pending;   // jobs and operations in flight that point here
-    bool free_pending;  // raft_free was called: the last of them frees
+    bool free_pending;  // raft_free was called: freed when none is left
+    struct env_timer free_timer;
 
     struct quorum quorum;
     int16_t kraft_version;
@@ -102,7 +103,8 @@ struct raft {
 
 // raft.c
 void raft_fail(struct raft *raft, enum err error, const struct message *sentence);
-// An operation that pointed to raft is over; true when that freed raft.
+// An operation that pointed to raft is over; true when raft_free was called meanwhile: touch
+// nothing.
 bool raft_release(struct raft *raft);
 void raft_continue_stop(struct raft *raft);
 

@@ -599,6 +599,31 @@ static void test_failed_sync(void **state) {
     machine_free(m);
 }
 
+// A stop, or the end, before anything was replayed.
+static void test_stop_while_loading(void **state) {
+    (void)state;
+    struct machine *m = machine_new(1);
+    start(m);
+    for (int i = 0; i < 50; i++)
+        run(m, do_append);
+    run(m, do_snapshot);
+    stop(m);
+    sim_node_call(m->node, do_open, m);
+    stop(m);
+    assert_false(m->is_leader);
+    sim_node_call(m->node, do_open, m);
+    sim_node_call(m->node, do_free, m);
+    sim_settle(m->sim, S / 2);
+    start(m);
+    assert_int_equal(m->epoch, 2);
+    check_state(m);
+    // And with appends on their way.
+    sim_node_call(m->node, do_append, m);
+    sim_node_call(m->node, do_free, m);
+    sim_settle(m->sim, S / 2);
+    machine_free(m);
+}
+
 static void test_full_disk(void **state) {
     (void)state;
     struct machine *m = machine_new(1);
@@ -758,6 +783,7 @@ int main(void) {
         cmocka_unit_test(test_quorums_that_we_refuse),
         cmocka_unit_test(test_not_formatted),
         cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_stop_while_loading),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_crash_at_every_step),
         cmocka_unit_test(test_crash_while_formatting),
