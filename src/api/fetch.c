@@ -20,8 +20,17 @@ static void read_round(struct fetch *fetch);
 
 // ---- The answer ----
 
+static void release_slices(struct fetch *fetch) {
+    for (struct fetch_row *row = fetch->first; row != NULL; row = row->after)
+        fetch_row_release(row);
+}
+
 static void end_session(struct fetch *fetch) {
     if (fetch->session == NULL) return;
+    if (fetch->session->context == fetch) {
+        fetch->session->woken = NULL;
+        fetch->session->context = NULL;
+    }
     fetch_session_unref(fetch->call->node->fetch_sessions, fetch->session);
     fetch->session = NULL;
 }
@@ -103,19 +112,20 @@ static void open_session(struct fetch *fetch) {
     struct fetch_session *session =
         fetch_session_open(sessions, fetch->row_count, fetch->call->version >= 13);
     if (session == NULL) return;
-    for (int32_t i = 0; i < fetch->row_count; i++) {
-        if (fetch_session_put(session, &fetch->list[i].target)) continue;
+    for (struct fetch_row *row = fetch->first; row != NULL; row = row->after) {
+        if (fetch_session_put(session, &row->target)) continue;
         fetch_session_remove(sessions, session->id);
         fetch_session_unref(sessions, session);
         return;
     }
     // Put may have joined rows that name a partition twice: what was told is looked up by place, so
     // only a session without such rows remembers it from the beginning.
-    int32_t i = 0;
+    struct fetch_row *row = fetch->first;
     bool is_one_to_one = session->by_key.count == (size_t)fetch->row_count;
-    list_for_each(link, &session->partitions) {
+    list_for_each(link, &session->active) {
         if (!is_one_to_one) break;
-        fetch->list[i++].cached = container_of(link, struct session_partition, link);
+        row->cached = container_of(link, struct session_partition, link);
+        row = row->after;
     }
     fetch->session = session;
 }
@@ -141,8 +151,8 @@ static void fill_response(struct fetch *fetch) {
     struct fetch_row **told =
         arena_alloc(arena, ((size_t)fetch->row_count + 1) * sizeof(struct fetch_row *));
     int32_t told_count = 0, topic_count = 0;
-    for (int32_t i = 0; i < fetch->row_count; i++) {
-        struct fetch_row *row = &fetch->list[i];
+    for (struct fetch_row *row = fetch->first; row != NULL; row = row->after) {
+        row->record_bytes = row->slice.size;
         if (!row_is_told(fetch, row)) continue;
         if (told_count == 0 || !same_topic(fetch, told[told_count - 1], row)) topic_count++;
         told[told_count++] = row;
@@ -163,6 +173,20 @@ static void fill_response(struct fetch *fetch) {
     }
 }
 
+// Partitions of which the client now knows everything are left alone until something moves.
+static void settle_session(struct fetch *fetch) {
+    struct node *home = fetch->call->node;
+    for (struct fetch_row *row = fetch->first; row != NULL; row = row->after) {
+        if (row->cached == NULL || fetch->session == NULL) continue;
+        bool is_ours = row->row.part != NULL && row->row.part->scatter_part.node == home;
+        if (!is_ours || row->row.error != ERR_NONE || row->diverging_epoch >= 0) continue;
+        if (row->record_bytes > 0 || row->has_more) continue;
+        struct partition *partition =
+            replica_find(home->replicas, row->row.topic_id, row->row.index);
+        if (fetch_is_as_reported(row, partition)) fetch_session_idle(row->cached, partition);
+    }
+}
+
 static void answer(struct fetch *fetch) {
     struct api_call *call = fetch->call;
     struct fetch_response *response = call->response;
@@ -172,10 +196,10 @@ static void answer(struct fetch *fetch) {
     } else {
         if (!fetch->is_incremental) open_session(fetch);
         fill_response(fetch);
+        settle_session(fetch);
         response->session_id = fetch->session == NULL ? FETCH_SESSION_NONE : fetch->session->id;
     }
-    for (int32_t i = 0; i < fetch->row_count; i++)
-        fetch_row_release(&fetch->list[i]);
+    release_slices(fetch);
     partition_rows_deinit(&fetch->rows);
     end_session(fetch);
     api_reply(call);
@@ -183,8 +207,17 @@ static void answer(struct fetch *fetch) {
 
 // ---- Rounds ----
 
+static bool rows_of_session(struct fetch *fetch);
+
+// Whether the session is as this fetch left it: else another one goes on with it.
+static bool has_session(const struct fetch *fetch) {
+    return fetch->is_incremental && fetch->session->epoch == fetch->session_epoch;
+}
+
 static void wait_done(struct partition_rows *rows) {
-    read_round(container_of(rows, struct fetch, rows));
+    struct fetch *fetch = container_of(rows, struct fetch, rows);
+    if (has_session(fetch)) rows_of_session(fetch);
+    read_round(fetch);
 }
 
 static void end_wait(struct fetch *fetch) {
@@ -204,9 +237,21 @@ void fetch_woken(struct fetch *fetch) {
     end_wait(fetch);
 }
 
+static void session_woken(void *context) {
+    fetch_woken(context);
+}
+
 static void wait_round(struct fetch *fetch) {
-    for (int32_t i = 0; i < fetch->row_count; i++)
-        fetch_row_release(&fetch->list[i]);
+    release_slices(fetch);
+    if (has_session(fetch)) {
+        // What became active while the others were read.
+        if (rows_of_session(fetch)) {
+            read_round(fetch);
+            return;
+        }
+        fetch->session->woken = session_woken;
+        fetch->session->context = fetch;
+    }
     if (!env_timer_is_running(&fetch->timer)) {
         env_timer_start(fetch->call->node->env, &fetch->timer, fetch->deadline_ns);
     }
@@ -229,11 +274,17 @@ static void abandoned(struct api_call *call) {
     end_wait(fetch);
 }
 
+// Whether there is a partition that could bring news: one at an owner, or one that is idle in the
+// session.
+static bool can_wait(const struct fetch *fetch) {
+    if (fetch->rows.part_count > 0) return true;
+    return has_session(fetch) && fetch->session->by_key.count > (size_t)fetch->row_count;
+}
+
 static bool is_enough(const struct fetch *fetch) {
-    if (fetch->is_over || fetch->rows.part_count == 0) return true;
+    if (fetch->is_over || !can_wait(fetch)) return true;
     int64_t bytes = 0;
-    for (int32_t i = 0; i < fetch->row_count; i++) {
-        const struct fetch_row *row = &fetch->list[i];
+    for (const struct fetch_row *row = fetch->first; row != NULL; row = row->after) {
         if (row->row.part == NULL) {
             if (row->row.error == ERR_INCONSISTENT_TOPIC_ID) return true;
             continue;
@@ -261,8 +312,7 @@ static void spend(struct fetch *fetch) {
     size_t left = fetch->max_bytes;
     bool is_first = true;
     fetch->cut = NULL;
-    for (int32_t i = 0; i < fetch->row_count; i++) {
-        struct fetch_row *row = &fetch->list[i];
+    for (struct fetch_row *row = fetch->first; row != NULL; row = row->after) {
         if (row->slice.size == 0) continue;
         if (is_first || row->slice.size <= left) {
             left -= MIN(left, row->slice.size);
@@ -336,43 +386,53 @@ static struct fetch_target target_of(const struct fetch *fetch,
     };
 }
 
-static struct fetch_row *new_rows(struct fetch *fetch, int32_t count) {
-    struct api_call *call = fetch->call;
-    fetch->row_count = count;
-    fetch->list = arena_zalloc(call->arena, (size_t)count, sizeof *fetch->list);
-    net_request_charge(call->net, (size_t)count * sizeof *fetch->list);
-    return fetch->list;
+static void add_row(struct fetch *fetch, struct fetch_row *row) {
+    *fetch->last = row;
+    fetch->last = &row->after;
+    fetch->row_count++;
+    resolve(fetch, row);
 }
 
 static void rows_of_request(struct fetch *fetch) {
     const struct fetch_request *request = fetch->call->request;
-    int32_t count = 0;
-    for (int32_t t = 0; t < request->topics_count; t++)
-        count += request->topics[t].partitions_count;
-    struct fetch_row *row = new_rows(fetch, count);
+    size_t count = 0;
+    for (int32_t t = 0; t < request->topics_count; t++) {
+        count += (size_t)request->topics[t].partitions_count;
+    }
+    struct fetch_row *row = arena_zalloc(fetch->call->arena, count, sizeof *row);
+    net_request_charge(fetch->call->net, count * sizeof *row);
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct fetch_request_topic *topic = &request->topics[t];
         for (int32_t p = 0; p < topic->partitions_count; p++, row++) {
             row->target = target_of(fetch, topic, &topic->partitions[p]);
+            add_row(fetch, row);
         }
     }
 }
 
-// The session may change while the fetch waits: names are copied, once per run of a topic.
-static void rows_of_session(struct fetch *fetch) {
-    struct fetch_row *row = new_rows(fetch, (int32_t)fetch->session->by_key.count);
+// A row for every active partition of the session that has none yet; true when there was one. The
+// session may change while the fetch waits: names are copied, once per run of a topic.
+static bool rows_of_session(struct fetch *fetch) {
+    struct arena *arena = fetch->call->arena;
     struct slice seen = SLICE_NULL, copy = SLICE_NULL;
-    list_for_each(link, &fetch->session->partitions) {
+    int32_t before = fetch->row_count;
+    list_for_each(link, &fetch->session->active) {
         struct session_partition *cached = container_of(link, struct session_partition, link);
+        if (cached->row_epoch == fetch->session_epoch) continue;
+        cached->row_epoch = fetch->session_epoch;
+        struct fetch_row *row = arena_zalloc(arena, 1, sizeof *row);
         row->cached = cached;
         row->target = cached->target;
         if (!slice_equal(seen, cached->target.name)) {
             seen = cached->target.name;
-            copy = arena_copy(fetch->call->arena, seen);
+            copy = arena_copy(arena, seen);
         }
         row->target.name = copy;
-        row++;
+        add_row(fetch, row);
     }
+    net_request_charge(fetch->call->net,
+                       (size_t)(fetch->row_count - before) * sizeof(struct fetch_row));
+    return fetch->row_count > before;
 }
 
 static void forget_partitions(struct fetch *fetch) {
@@ -450,6 +510,7 @@ static void set_limits(struct fetch *fetch) {
 void api_fetch(struct api_call *call) {
     struct fetch *fetch = arena_zalloc(call->arena, 1, sizeof *fetch);
     fetch->call = call;
+    fetch->last = &fetch->first;
     env_timer_init(&fetch->timer, timer_fired);
     partition_rows_init(&fetch->rows, call, sizeof(struct fetch_part));
     set_limits(fetch);
@@ -460,8 +521,6 @@ void api_fetch(struct api_call *call) {
         api_reply(call);
         return;
     }
-    for (int32_t i = 0; i < fetch->row_count; i++)
-        resolve(fetch, &fetch->list[i]);
     call->state = fetch;
     call->abandoned = abandoned;
     read_round(fetch);

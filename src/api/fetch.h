@@ -8,6 +8,7 @@
 
 struct fetch_row {
     struct partition_row row;          // `part` NULL: answered from the metadata
+    struct fetch_row *after;           // in the order of serving
     struct session_partition *cached;  // good as long as the session's epoch is ours
     struct fetch_target target;        // its name is the request's or the session's
     // What the owner reports.
@@ -17,6 +18,7 @@ struct fetch_row {
     int32_t diverging_epoch;  // -1: none
     int64_t diverging_end;
     struct log_slice slice;  // its pin may be released here
+    size_t record_bytes;     // of the slice, also after it went into the answer
     bool has_more;           // records beyond the slice, below the upper bound
     struct aborted_transaction *aborted;
     int32_t aborted_count;  // -1: not asked for
@@ -48,7 +50,8 @@ struct fetch {
     size_t max_bytes;
     uint64_t deadline_ns;
     struct partition_rows rows;
-    struct fetch_row *list;  // in the order of the request or the session
+    struct fetch_row *first;  // in the order of the request or the session
+    struct fetch_row **last;
     int32_t row_count;
     struct fetch_row *cut;  // the row that is read again with what was left of max_bytes
     size_t cut_bytes;
@@ -79,6 +82,9 @@ void fetch_cut_run(struct partition_rows_part *part);
 void fetch_wait_run(struct partition_rows_part *part);
 // At home: ends the wait of a part that is away.
 void fetch_wait_cancel(struct partition_rows_part *part);
+// At the owner: whether the partition (NULL: gone) is as the row reported; in the meantime it may
+// have moved.
+bool fetch_is_as_reported(const struct fetch_row *row, struct partition *partition);
 // Any reactor: drops the row's slice.
 void fetch_row_release(struct fetch_row *row);
 

@@ -219,8 +219,7 @@ static void row_woken(struct fetch_waiter *waiter) {
     tell_home(fetch_part_of(row->row.part));
 }
 
-// Whether the partition is as the row reported: between the report and now it may have moved.
-static bool is_as_reported(const struct fetch_row *row, struct partition *partition) {
+bool fetch_is_as_reported(const struct fetch_row *row, struct partition *partition) {
     return partition != NULL && partition_is_leader(partition) &&
            partition->leader_epoch == row->seen_epoch &&
            partition->high_watermark == row->high_watermark &&
@@ -237,7 +236,7 @@ void fetch_wait_run(struct partition_rows_part *rows_part) {
         struct fetch_row *row = fetch_row_of(at);
         struct partition *partition = replica_find(node->replicas, at->topic_id, at->index);
         fetch_waiter_init(&row->waiter, row_woken);
-        if (is_as_reported(row, partition)) {
+        if (fetch_is_as_reported(row, partition)) {
             partition_wait_fetch(partition, &row->waiter);
         } else {
             has_moved = true;

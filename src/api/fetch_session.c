@@ -41,6 +41,7 @@ static struct fetch_session *find(const struct fetch_sessions *sessions, int32_t
 static void free_partition(struct fetch_session *session, struct session_partition *partition) {
     map_remove(&session->by_key, &partition->by_key);
     list_remove(&partition->link);
+    fetch_waiter_cancel(&partition->waiter);
     memory_free((void *)(uintptr_t)partition->target.name.data);
     memory_free(partition);
 }
@@ -72,6 +73,29 @@ static struct session_partition *partition_find(const struct fetch_session *sess
     return node == NULL ? NULL : container_of(node, struct session_partition, by_key);
 }
 
+// ---- Idle and active ----
+
+static void activate(struct session_partition *partition) {
+    if (list_is_linked(&partition->link)) return;
+    fetch_waiter_cancel(&partition->waiter);
+    list_append(&partition->session->active, &partition->link);
+}
+
+static void partition_woken(struct fetch_waiter *waiter) {
+    struct session_partition *partition = container_of(waiter, struct session_partition, waiter);
+    struct fetch_session *session = partition->session;
+    activate(partition);
+    if (session->woken != NULL) session->woken(session->context);
+}
+
+void fetch_session_idle(struct session_partition *partition, struct partition *served) {
+    list_remove(&partition->link);
+    fetch_waiter_cancel(&partition->waiter);
+    partition_wait_fetch(served, &partition->waiter);
+}
+
+// ---- What is asked, what is told ----
+
 bool fetch_session_put(struct fetch_session *session, const struct fetch_target *target) {
     struct session_partition *partition =
         partition_find(session, target->name, target->topic_id, target->partition);
@@ -79,6 +103,7 @@ bool fetch_session_put(struct fetch_session *session, const struct fetch_target 
         struct slice name = partition->target.name;
         partition->target = *target;
         partition->target.name = name;
+        activate(partition);
         return true;
     }
     // A name longer than a topic's may be is answered, but not remembered.
@@ -87,11 +112,13 @@ bool fetch_session_put(struct fetch_session *session, const struct fetch_target 
     partition = memory_zalloc(1, sizeof *partition + size);
     partition->target = *target;
     partition->target.name = copy_name(target->name);
+    partition->session = session;
+    fetch_waiter_init(&partition->waiter, partition_woken);
     partition->high_watermark = -1;
     partition->log_start_offset = -1;
     size = key_write(partition->key, session, target->name, &target->topic_id, target->partition);
     map_put(&session->by_key, &partition->by_key, slice_of(partition->key, size));
-    list_append(&session->partitions, &partition->link);
+    list_append(&session->active, &partition->link);
     return true;
 }
 
@@ -116,7 +143,7 @@ bool fetch_session_tell(struct fetch_session *session, struct session_partition 
     partition->log_start_offset = log_start_offset;
     if (record_bytes > 0) {
         list_remove(&partition->link);
-        list_append(&session->partitions, &partition->link);
+        list_append(&session->active, &partition->link);
     }
     return is_news;
 }
@@ -124,8 +151,8 @@ bool fetch_session_tell(struct fetch_session *session, struct session_partition 
 // ---- Sessions ----
 
 static void free_session(struct fetch_session *session) {
-    list_for_each_safe(link, &session->partitions) {
-        free_partition(session, container_of(link, struct session_partition, link));
+    map_for_each(node, &session->by_key) {
+        free_partition(session, container_of(node, struct session_partition, by_key));
     }
     map_deinit(&session->by_key);
     memory_free(session);
@@ -214,7 +241,7 @@ struct fetch_session *fetch_session_open(struct fetch_sessions *sessions, int32_
     session->references = 1;
     session->created_ns = env_now_ns(sessions->env);
     map_init(&session->by_key, env_random(sessions->env));
-    list_init(&session->partitions);
+    list_init(&session->active);
     list_init(&session->used);
     map_put(&sessions->by_id, &session->by_id, id_key(session));
     touch(sessions, session);

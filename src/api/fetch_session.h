@@ -8,6 +8,7 @@
 #include "env/env.h"
 #include "gen/apis.h"
 #include "gen/err.h"
+#include "replica/partition.h"
 
 struct fetch_sessions;
 
@@ -27,8 +28,11 @@ struct fetch_target {
 };
 
 struct session_partition {
-    struct list link;  // in the order of serving
+    struct list link;  // among the active ones, in the order of serving; linked to itself when idle
     struct map_node by_key;
+    struct fetch_session *session;
+    struct fetch_waiter waiter;  // on the partition, while idle
+    int32_t row_epoch;           // of the session, when a fetch made its row of it last
     struct fetch_target target;  // its name is owned
     // What the client was told last.
     int64_t high_watermark;
@@ -41,7 +45,10 @@ struct fetch_session {
     int32_t epoch;  // that the next request must have
     bool uses_topic_ids;
     struct map by_key;
-    struct list partitions;
+    struct list active;  // of session_partition
+    // The fetch that waits wants to know when an idle partition becomes active; NULL: nobody does.
+    void (*woken)(void *context);
+    void *context;
     // Private.
     struct map_node by_id;
     struct list used;  // least recently used first
@@ -84,3 +91,6 @@ void fetch_session_resolve(struct session_partition *partition, struct slice nam
 bool fetch_session_tell(struct fetch_session *session, struct session_partition *partition,
                         int16_t error_code, bool is_diverging, size_t record_bytes,
                         int64_t high_watermark, int64_t log_start_offset);
+// The client knows everything of the partition, whose state now is what it was told: idle until
+// that moves.
+void fetch_session_idle(struct session_partition *partition, struct partition *served);

@@ -91,7 +91,7 @@ static void test_epochs(void **state) {
 }
 
 static struct session_partition *at(struct fetch_session *session, int place) {
-    struct list *link = session->partitions.next;
+    struct list *link = session->active.next;
     while (place-- > 0)
         link = link->next;
     return container_of(link, struct session_partition, link);
@@ -174,12 +174,48 @@ static void test_eviction(void **state) {
     assert_int_equal(fetch_sessions_count(f->sessions), 3);
 }
 
+// An idle partition leaves the active ones until its partition moves or the client asks for it
+// anew.
+static int woken;
+static void count_woken(void *context) {
+    (void)context;
+    woken++;
+}
+
+static void test_idle(void **state) {
+    struct fixture *f = *state;
+    struct partition partitions[3] = {0};
+    struct fetch_session *session = open_of(f, 3);
+    for (int i = 0; i < 3; i++) {
+        list_init(&partitions[i].fetch_waiters);
+        fetch_session_idle(at(session, 0), &partitions[i]);
+    }
+    assert_true(list_is_empty(&session->active));
+    woken = 0;
+    session->woken = count_woken;
+    list_init(&partitions[1].produce_waiters);
+    partition_fail_waiters(&partitions[1], ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(woken, 1);
+    assert_int_equal(at(session, 0)->target.partition, 1);
+    assert_true(list_is_empty(&partitions[1].fetch_waiters));
+    struct fetch_target t = target("t", 2, 5);
+    assert_true(fetch_session_put(session, &t));
+    assert_int_equal(at(session, 1)->target.partition, 2);
+    assert_true(list_is_empty(&partitions[2].fetch_waiters));
+    // Forgotten or freed while idle: nothing is left on the partition.
+    fetch_session_forget(session, SLICE_LITERAL("t"), UUID_ZERO, 0);
+    assert_true(list_is_empty(&partitions[0].fetch_waiters));
+    fetch_session_idle(at(session, 0), &partitions[1]);
+    fetch_session_remove(f->sessions, session->id);
+    assert_true(list_is_empty(&partitions[1].fetch_waiters));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_epochs),       TEST(test_put_and_forget), TEST(test_ids_and_names),
-        TEST(test_what_is_told), TEST(test_eviction),
+        TEST(test_what_is_told), TEST(test_eviction),       TEST(test_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

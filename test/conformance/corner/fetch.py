@@ -1,4 +1,5 @@
 """Fetch and its sessions."""
+import random
 import threading
 import time
 
@@ -243,7 +244,7 @@ class Session:
         self.kit, self.version, self.kw = kit, version, kw
         r = kit.fetch_all(parts, version, session=0, session_epoch=0, **kw)
         error_is(r['error_code'], 'NONE')
-        self.id, self.epoch, self.first = r['session_id'], 1, r
+        self.id, self.epoch, self.first, self.at = r['session_id'], 1, r, {}
 
     def call(self, parts=(), forget=(), epoch=None, **kw):
         kw = dict(self.kw, **kw)
@@ -342,6 +343,32 @@ def session_rotation(kit):
     equal(seen, {0, 1, 2, 3}, 'partitions that were served')
 
 
+def session_of_many(kit):
+    """Of hundreds of partitions only those with news are told, whenever they move, also during a wait."""
+    t = kit.create(partitions=300)
+    s = Session(kit, [(t, i, 0) for i in range(300)], 13)
+    offsets, dice = {}, random.Random(7)
+    for _ in range(30):
+        some = sorted(dice.sample(range(300), dice.randrange(1, 5)))
+        kit.call('produce', 9, kit.produce_body([(t, i, wire.batch([b'x'])) for i in some]))
+        asked = [(t, i, o) for i, o in offsets.items()]
+        equal(s.next(asked), [(i, 1) for i in some])
+        offsets = {i: s.at.get(i, 0) + 1 for i in some}
+        s.at.update(offsets)
+    s.next([(t, i, o) for i, o in offsets.items()])
+    with kit.conn() as other:
+        body = kit.produce_body([(t, 123, wire.batch([b'late']))])
+        timer = later(0.3, lambda: other.call('produce', 9, body))
+        took, rows = timed(lambda: s.next(max_wait=8000))
+        timer.join()
+    equal(rows, [(123, 1)])
+    true(0.2 < took < 4, 'took %.2f s' % took)
+    kit.delete_records(t, 1, partition=123)
+    equal(s.next([(t, 123, s.at.get(123, 0) + 1)]), [(123, 0)], 'the log start moved')
+    kit.call('delete_topics', 5, {'topic_names': [t], 'timeout_ms': 5000})
+    kit.wait(lambda: len(s.next()) == 300, 'not every partition tells that it is gone')
+
+
 def session_topic_recreated(kit):
     """The id of a deleted topic is not its successor's."""
     t = fill(kit, [1])
@@ -374,5 +401,5 @@ def run(kit, attempt):
                  waits_at_the_end, min_bytes, cap_reached, error_answers_at_once, deletion_wakes,
                  all_partitions_answered, compression_kept, hundred_partitions,
                  session_incremental, session_forget, session_errors, session_partition_errors,
-                 session_log_start, session_rotation, session_topic_recreated, session_slots):
+                 session_log_start, session_rotation, session_of_many, session_topic_recreated, session_slots):
         attempt('fetch/' + test.__name__.replace('_', '-'), test, kit)
