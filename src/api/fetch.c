@@ -354,7 +354,6 @@ static void resolve(struct fetch *fetch, struct fetch_row *row) {
                                             : image_topic(image, row->target.name);
     row->high_watermark = row->last_stable_offset = row->log_start_offset = -1;
     row->diverging_epoch = -1;
-    row->aborted_count = -1;
     row->row.index = row->target.partition;
     if (topic != NULL) {
         if (by_id && row->cached != NULL) fetch_session_resolve(row->cached, topic->name);

@@ -20,6 +20,7 @@ enum timestamp_spec {
 struct list_row {
     struct partition_row row;
     const struct list_offsets_request_partition *asked;
+    bool is_repetition;  // of a partition that was named before: not answered
     struct log_timestamp found;
     struct log_lookup_op lookup;
 };
@@ -68,7 +69,10 @@ static bool answer_from_memory(const struct api_call *call, struct list_row *row
         case TIMESTAMP_EARLIEST:
         case TIMESTAMP_EARLIEST_LOCAL:
             row->found.offset = log_start_offset(partition->log);
-            row->found.leader_epoch = log_epoch_of(partition->log, row->found.offset);
+            // An empty log is the current epoch's.
+            row->found.leader_epoch = row->found.offset == log_end_written(partition->log)
+                                          ? partition->leader_epoch
+                                          : log_epoch_of(partition->log, row->found.offset);
             return true;
         case TIMESTAMP_LATEST_TIERED:
         case TIMESTAMP_EARLIEST_PENDING_UPLOAD:
@@ -121,6 +125,16 @@ static void run(struct partition_rows_part *part) {
     work_on(part);
 }
 
+static void fill_partition(const struct api_call *call, const struct list_row *row,
+                           struct list_offsets_response_partition *out) {
+    out->partition_index = row->row.index;
+    out->error_code = err_wire(row->row.error);
+    if (row->row.error != ERR_NONE) return;
+    out->timestamp = row->found.timestamp;
+    out->offset = row->found.offset;
+    if (call->version >= 4) out->leader_epoch = row->found.leader_epoch;
+}
+
 static void done(struct partition_rows *rows) {
     struct list_offsets *list = container_of(rows, struct list_offsets, rows);
     struct api_call *call = rows->call;
@@ -134,14 +148,9 @@ static void done(struct partition_rows *rows) {
         struct list_offsets_response_topic *out = &response->topics[t];
         out->name = topic->name;
         out->partitions = list_offsets_response_partition_new(call->arena, topic->partitions_count);
-        out->partitions_count = topic->partitions_count;
         for (int32_t p = 0; p < topic->partitions_count; p++, row++) {
-            out->partitions[p].partition_index = row->row.index;
-            out->partitions[p].error_code = err_wire(row->row.error);
-            if (row->row.error != ERR_NONE) continue;
-            out->partitions[p].timestamp = row->found.timestamp;
-            out->partitions[p].offset = row->found.offset;
-            if (call->version >= 4) out->partitions[p].leader_epoch = row->found.leader_epoch;
+            if (!row->is_repetition)
+                fill_partition(call, row, &out->partitions[out->partitions_count++]);
         }
     }
     partition_rows_deinit(rows);
@@ -153,10 +162,17 @@ static int compare_rows(const void *a, const void *b) {
                           *right = *(struct list_row *const *)b;
     int order = memcmp(&left->row.topic_id, &right->row.topic_id, sizeof left->row.topic_id);
     if (order != 0) return order;
-    return (left->row.index > right->row.index) - (left->row.index < right->row.index);
+    if (left->row.index != right->row.index) return left->row.index < right->row.index ? -1 : 1;
+    return (left > right) - (left < right);
 }
 
-// A partition that is named twice is refused, each time.
+// Unknown topics have no id and are told apart by nobody.
+static bool is_same(const struct list_row *a, const struct list_row *b) {
+    return !uuid_is_zero(a->row.topic_id) && uuid_equal(a->row.topic_id, b->row.topic_id) &&
+           a->row.index == b->row.index;
+}
+
+// A partition that is named twice is refused, and answered once.
 static void refuse_duplicates(struct list_offsets *list, int32_t count) {
     struct arena *arena = list->rows.call->arena;
     struct list_row **sorted = arena_alloc(arena, (size_t)count * sizeof(struct list_row *) + 1);
@@ -164,8 +180,9 @@ static void refuse_duplicates(struct list_offsets *list, int32_t count) {
         sorted[i] = &list->list[i];
     qsort(sorted, (size_t)count, sizeof(struct list_row *), compare_rows);
     for (int32_t i = 1; i < count; i++) {
-        if (compare_rows(&sorted[i - 1], &sorted[i]) != 0) continue;
+        if (!is_same(sorted[i - 1], sorted[i])) continue;
         sorted[i - 1]->row.error = sorted[i]->row.error = ERR_INVALID_REQUEST;
+        sorted[i]->is_repetition = true;
     }
 }
 

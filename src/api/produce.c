@@ -50,6 +50,7 @@ struct produce {
     struct api_call *call;
     int16_t acks;
     int32_t timeout_ms;
+    enum err error;  // of the request as a whole
     struct partition_rows rows;
     struct produce_row *list;  // in the order of the request
     int32_t row_count;
@@ -200,7 +201,10 @@ static bool append_row(struct produce_row *row) {
     op->done = append_done;
     err = log_append_start(partition->log, op);
     if (err == ERR_NONE) return true;
-    refuse_text(row, err, op->error_text);
+    // Kafka has a sentence only where it names records (and none for a codec that it does not
+    // know).
+    bool has_sentence = op->record_error_count > 0 || err == ERR_UNSUPPORTED_COMPRESSION_TYPE;
+    refuse_text(row, err, has_sentence ? op->error_text : SLICE_NULL);
     row->record_errors = op->record_errors;
     row->record_error_count = op->record_error_count;
     // Kafka tells the log start when the log itself refused the batch by its contents, not for its
@@ -363,6 +367,10 @@ static bool has_transactional_records(const struct produce_request *request) {
 
 static void check_row(struct produce *produce, struct produce_row *row,
                       const struct topic_image *topic, struct slice records) {
+    if (produce->error != ERR_NONE) {
+        refuse(row, produce->error);
+        return;
+    }
     if (topic == NULL) {
         refuse(row, produce->call->version >= 13 ? ERR_UNKNOWN_TOPIC_ID
                                                  : ERR_UNKNOWN_TOPIC_OR_PARTITION);
@@ -414,14 +422,13 @@ static void make_rows(struct produce *produce, const struct produce_request *req
 
 void api_produce(struct api_call *call) {
     const struct produce_request *request = call->request;
-    if (slice_is_null(request->transactional_id) && has_transactional_records(request)) {
-        api_reply_error(call, ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, NULL);
-        return;
-    }
     struct produce *produce = arena_zalloc(call->arena, 1, sizeof *produce);
     produce->call = call;
     produce->acks = request->acks;
     produce->timeout_ms = request->timeout_ms;
+    if (slice_is_null(request->transactional_id) && has_transactional_records(request)) {
+        produce->error = ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    }
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         produce->row_count += request->topic_data[t].partition_data_count;
     }

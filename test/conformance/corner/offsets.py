@@ -97,8 +97,12 @@ def named_twice(kit):
             'topics': [{'name': t, 'partitions': [row, dict(row, partition_index=1), row]}]}
     rows = kit.call('list_offsets', 7, body)['topics'][0]['partitions']
     equal(sorted((r['partition_index'], wire.err(r['error_code'])) for r in rows)[-1], (1, 'NONE'))
-    true(all(wire.err(r['error_code']) == 'INVALID_REQUEST' for r in rows
-             if r['partition_index'] == 0), rows)
+    equal([wire.err(r['error_code']) for r in rows if r['partition_index'] == 0],
+          ['INVALID_REQUEST'])
+    body['topics'] = [{'name': n, 'partitions': [row]} for n in ('no-such-1', 'no-such-2')]
+    topics = kit.call('list_offsets', 7, body)['topics']
+    equal([[wire.err(p['error_code']) for p in x['partitions']] for x in topics],
+          [['UNKNOWN_TOPIC_OR_PARTITION']] * 2)
 
 
 def many_lookups(kit):
