@@ -257,10 +257,18 @@ class Directory:
         self.newest_snapshot()
 
     def partition_directories(self, lines, ids):
-        """Every partition record names the directory that the partition lies in."""
+        """The newest word on every partition names a directory of ours. (Apache leaves it open at
+        first when it has several.)"""
+        last = {}
         for kind, _, data in records(lines):
-            if kind == 'PARTITION_RECORD':
-                true(data['directories'][0] in ids, 'directory id %s' % data['directories'])
+            key = (data.get('topicId'), data.get('partitionId'))
+            if kind in ('PARTITION_RECORD', 'PARTITION_CHANGE_RECORD') and data.get('directories'):
+                last[key] = data['directories']
+            elif kind == 'REMOVE_TOPIC_RECORD':
+                last = {k: v for k, v in last.items() if k[0] != key[0]}
+        true(last, 'no partition records')
+        for key, directories in last.items():
+            true(directories[0] in ids, 'directory id of %s: %s' % (key, directories))
 
     def voter(self, lines):
         ids = properties(os.path.join(self.meta, 'meta.properties'))

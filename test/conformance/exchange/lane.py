@@ -3,6 +3,7 @@ import os
 import shutil
 import struct
 import subprocess
+import time
 
 import broker as brokers
 import directory
@@ -57,6 +58,8 @@ class Story:
 
     def stop(self, kill):
         if kill:
+            # What DeleteRecords did is written in the background, by both.
+            time.sleep(1)
             self.broker.kill()
         else:
             self.lane.stop(self.broker)
