@@ -1,10 +1,11 @@
 // Opening a log. The directory is listed once; what is in it is put in order:
 //
-//   *.deleted, *.cleaned    removed (a deletion or a compaction that was interrupted)
-//   *.swap                  a compaction that was finished but not renamed: the segments that it
-//   replaces go, the suffix is dropped an index without .log   removed
-//   *.log                   segments
-//   *.snapshot              producer state; the one at or below the log end is loaded
+//   *.deleted, *.cleaned   removed: a deletion or a compaction that was interrupted
+//   *.swap                 a compaction that was finished but not renamed: what it replaces goes,
+//                          the suffix is dropped
+//   index without .log     removed
+//   *.log                  segments
+//   *.snapshot             producer state; the one at or below the log end is loaded
 //
 // After a clean stop only the last segment is looked at: its headers behind the last index entry
 // give the log end. Otherwise each segment that reaches behind the recovery point is read whole,
