@@ -5,9 +5,9 @@
 //
 // Three ends (design §4): assigned (offsets given to batches submitted to the file), written (in
 // the page cache; kill -9 keeps it) and synced (fdatasync completed; a power cut keeps it).
-// assigned >= written >= synced >= log start. Readers see up to the written end. With durability
-// fsync every append schedules a sync, one in flight per log; with page-cache none is scheduled
-// (flush.messages and flush.ms are honoured in both).
+// assigned >= written >= synced; written >= log start. Readers see up to the written end. With
+// durability fsync every append schedules a sync, one in flight per log; with page-cache none is
+// scheduled (flush.messages and flush.ms are honoured in both).
 //
 // One owner: a log belongs to one reactor, which alone calls these functions. log_open may run in a
 // job (before the log is published). A failed write or sync fails the log for good (LOG_FAILED):

@@ -33,6 +33,7 @@ void producer_table_clear(struct producer_table *table) {
         table->has_map = false;
     }
     list_init(&table->open);
+    table->recent = NULL;
     table->completed_count = 0;
 }
 
@@ -45,6 +46,7 @@ void producer_table_deinit(struct producer_table *table) {
 
 struct producer *producer_table_find(const struct producer_table *table, int64_t producer_id) {
     if (!table->has_map) return NULL;
+    if (table->recent != NULL && table->recent->state.id == producer_id) return table->recent;
     struct map_node *node = map_get(&table->map, slice_of(&producer_id, sizeof producer_id));
     return node == NULL ? NULL : container_of(node, struct producer, node);
 }
@@ -70,6 +72,7 @@ static struct producer *add(struct producer_table *table, int64_t producer_id) {
 }
 
 static void drop(struct producer_table *table, struct producer *producer) {
+    if (table->recent == producer) table->recent = NULL;
     list_remove(&producer->open);
     map_remove(&table->map, &producer->node);
     memory_free(producer);
@@ -221,6 +224,7 @@ bool producer_table_apply(struct producer_table *table, const struct batch *batc
                           struct completed_transaction *completed) {
     struct producer *producer = producer_table_find(table, batch->producer_id);
     if (producer == NULL) producer = add(table, batch->producer_id);
+    table->recent = producer;
     struct producer_state *state = &producer->state;
     set_epoch(state, batch->producer_epoch);
     if (marker != NULL) {

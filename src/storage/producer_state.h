@@ -48,7 +48,8 @@ struct completed_transaction {
 
 struct producer_table {
     struct map map;
-    bool has_map;  // buckets come with the first producer
+    bool has_map;             // buckets come with the first producer
+    struct producer *recent;  // the last one that wrote: found without the map
     uint64_t map_seed;
     struct list open;                         // producers with an open transaction, by first offset
     struct completed_transaction *completed;  // by last offset; heap
