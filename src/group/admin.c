@@ -48,16 +48,17 @@ enum err admin_list(struct group_shard *s, struct group_call *call, struct runti
     out->groups = list_groups_response_group_new(call->arena, (int32_t)s->groups.count);
     map_for_each(n, &s->groups) {
         const struct group *g = container_of(n, struct group, by_id);
-        if (g->consumer != NULL) continue;
-        const char *state = classic_state_name(g);
+        bool consumer = g->consumer != NULL;
+        const char *state = consumer ? consumer_state_name(g) : classic_state_name(g);
+        const char *kind = consumer ? "consumer" : "classic";
         if (!is_named(m->states_filter, m->states_filter_count, state)) continue;
-        if (!is_named(m->types_filter, m->types_filter_count, "classic")) continue;
+        if (!is_named(m->types_filter, m->types_filter_count, kind)) continue;
         struct list_groups_response_group *row = &out->groups[out->groups_count++];
         row->group_id = arena_copy(call->arena, g->id);
-        struct slice type = classic_protocol_type(g);
+        struct slice type = consumer ? SLICE_LITERAL("consumer") : classic_protocol_type(g);
         row->protocol_type = slice_is_null(type) ? SLICE_EMPTY : arena_copy(call->arena, type);
         row->group_state = slice_cstring(state);
-        row->group_type = SLICE_LITERAL("classic");
+        row->group_type = slice_cstring(kind);
     }
     return ERR_NONE;
 }
@@ -72,7 +73,7 @@ enum err admin_delete(struct group_shard *s, struct group_call *call,
         out->error_code = err_wire(ERR_GROUP_ID_NOT_FOUND);
         return ERR_NONE;
     }
-    if (g->consumer != NULL || !classic_is_empty(g)) {
+    if (!consumer_is_empty(g) || !classic_is_empty(g)) {
         out->error_code = err_wire(ERR_NON_EMPTY_GROUP);
         return ERR_NONE;
     }
@@ -81,6 +82,10 @@ enum err admin_delete(struct group_shard *s, struct group_call *call,
         struct offset_commit_key key = {
             .group = g->id, .topic = o->topic, .partition = o->partition};
         group_add_record(result, GROUP_OFFSET_COMMIT, &key, 0, NULL);
+    }
+    if (g->consumer != NULL) {
+        consumer_add_gone(g, result);
+        return ERR_NONE;
     }
     struct group_metadata_key key = {.group = g->id};
     group_add_record(result, GROUP_METADATA, &key, 0, NULL);

@@ -41,6 +41,7 @@ static void shard_new(struct group_coordinator *c, struct uuid topic_id,
 }
 
 static void group_free(struct group *g) {
+    if (g->consumer != NULL) consumer_group_free(g->consumer);
     if (g->classic != NULL) classic_free(g->classic);
     g->classic = NULL;
     map_for_each(n, &g->offsets) {
@@ -92,6 +93,7 @@ static void loaded(struct store *store) {
     map_for_each(n, &s->groups) {
         struct group *g = container_of(n, struct group, by_id);
         if (g->classic != NULL) classic_loaded(g);
+        if (g->consumer != NULL) consumer_loaded(g);
     }
     runtime_timer_start(partition_log_shard(s->log), &s->housekeeping,
                         env_now_ns(group_env(s)) + 1000000000U);
@@ -209,6 +211,8 @@ static const struct call_kind call_kinds[] = {
     {API_SYNC_GROUP, classic_sync, classic_sync_written},
     {API_HEARTBEAT, classic_heartbeat, NULL},
     {API_LEAVE_GROUP, classic_leave, NULL},
+    {API_CONSUMER_GROUP_HEARTBEAT, consumer_heartbeat, consumer_heartbeat_written},
+    {API_CONSUMER_GROUP_DESCRIBE, consumer_describe, NULL},
     {API_OFFSET_COMMIT, offsets_commit, NULL},
     {API_OFFSET_FETCH, offsets_fetch, NULL},
     {API_OFFSET_DELETE, offsets_delete, NULL},

@@ -15,6 +15,7 @@ static enum err check_commit(struct group_shard *s, struct group_call *call,
     struct group *g = group_find(s, call->group_id);
     int32_t generation = m->generation_id_or_member_epoch;
     if (g == NULL) return generation < 0 ? ERR_NONE : ERR_ILLEGAL_GENERATION;
+    if (g->consumer != NULL) return consumer_check_commit(g, m->member_id, generation);
     return classic_check_commit(g, m->member_id, m->group_instance_id, generation);
 }
 
@@ -128,6 +129,10 @@ enum err offsets_fetch(struct group_shard *s, struct group_call *call,
     struct offset_fetch_response_group *out = call->response;
     const struct group *g = group_find(s, call->group_id);
     out->group_id = call->group_id;
+    if (g != NULL && g->consumer != NULL) {
+        enum err err = consumer_check_fetch(g, m->member_id, m->member_epoch);
+        if (err != ERR_NONE) return err;
+    }
     if (m->topics_count < 0) {
         fetch_all(g, call->arena, out);
         return ERR_NONE;
@@ -165,15 +170,17 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
     struct offset_delete_response *out = call->response;
     const struct group *g = group_find(s, call->group_id);
     if (g == NULL) return ERR_GROUP_ID_NOT_FOUND;
-    bool in_use = !classic_is_empty(g);
+    bool is_consumer = g->consumer != NULL;
+    bool in_use = !classic_is_empty(g) || !consumer_is_empty(g);
     // Only of a consumer group is known what it reads.
-    if (in_use && !slice_equal_cstring(classic_protocol_type(g), "consumer"))
+    if (in_use && !is_consumer && !slice_equal_cstring(classic_protocol_type(g), "consumer"))
         return ERR_NON_EMPTY_GROUP;
     out->topics_count = m->topics_count;
     out->topics = offset_delete_response_topic_new(call->arena, m->topics_count);
     for (int32_t i = 0; i < m->topics_count; i++) {
         const struct offset_delete_request_topic *t = &m->topics[i];
-        bool subscribed = in_use && classic_is_subscribed(g, t->name);
+        bool subscribed = in_use && (is_consumer ? consumer_is_subscribed(g, t->name)
+                                                 : classic_is_subscribed(g, t->name));
         out->topics[i].name = t->name;
         out->topics[i].partitions_count = t->partitions_count;
         out->topics[i].partitions =
@@ -195,6 +202,10 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
 
 // What the age of an offset is counted from, or -1 while it is in use.
 static int64_t unused_since(const struct group *g, const struct committed_offset *o) {
+    if (g->consumer != NULL) {
+        bool used = !consumer_is_empty(g) && consumer_is_subscribed(g, o->topic);
+        return used ? -1 : o->commit_timestamp;
+    }
     if (g->classic == NULL || slice_is_null(classic_protocol_type(g))) return o->commit_timestamp;
     if (classic_is_empty(g)) return MAX(classic_state_timestamp(g), o->commit_timestamp);
     bool known = slice_equal_cstring(classic_protocol_type(g), "consumer");
@@ -217,6 +228,7 @@ void offsets_expire(struct group *g, int64_t now_ms, struct runtime_result *resu
             left++;
         }
     }
+    if (left == 0 && g->consumer != NULL && consumer_is_empty(g)) consumer_add_gone(g, result);
     bool gone = left == 0 && g->classic != NULL && classic_is_empty(g);
     if (!gone) return;
     struct group_metadata_key key = {.group = g->id};

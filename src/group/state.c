@@ -102,13 +102,17 @@ enum err group_apply(void *store, struct slice key, struct slice value) {
     int16_t type = reader_i16(&in);
     // Other types are kept in the store as they are (share and streams groups, what newer versions
     // write: KIP-915).
-    if (in.failed || (type != GROUP_OFFSET_COMMIT && type != GROUP_METADATA)) return ERR_NONE;
+    bool of_consumer = consumer_owns_record(type);
+    if (in.failed || (type != GROUP_OFFSET_COMMIT && type != GROUP_METADATA && !of_consumer))
+        return ERR_NONE;
     bool is_tombstone = slice_is_null(value);
     int16_t version = is_tombstone ? 0 : reader_i16(&value_in);
     struct arena arena;
     arena_init(&arena);
     enum err err;
-    if (type == GROUP_OFFSET_COMMIT) {
+    if (of_consumer) {
+        err = consumer_apply(s, type, &in, version, is_tombstone ? NULL : &value_in, &arena);
+    } else if (type == GROUP_OFFSET_COMMIT) {
         struct offset_commit_key k;
         struct offset_commit_value v;
         err = codec_decode(&offset_commit_key_codec, 0, &in, &arena, 0, &k);

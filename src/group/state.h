@@ -124,6 +124,23 @@ bool classic_is_empty(const struct group *group);
 bool classic_is_subscribed(const struct group *group, struct slice topic);
 int64_t classic_state_timestamp(const struct group *group);  // -1: unknown
 
+// consumer*.c (KIP-848)
+group_execute consumer_heartbeat, consumer_describe;
+group_written consumer_heartbeat_written;
+void consumer_group_free(struct consumer_group *consumer);
+void consumer_loaded(struct group *group);         // starts the members' timers
+void consumer_forget_unused(struct group *group);  // when a join left no record
+enum err consumer_apply(struct group_shard *shard, int16_t type, struct reader *key,
+                        int16_t version, struct reader *value, struct arena *arena);
+bool consumer_owns_record(int16_t type);
+enum err consumer_check_commit(const struct group *group, struct slice member_id, int32_t epoch);
+enum err consumer_check_fetch(const struct group *group, struct slice member_id, int32_t epoch);
+const char *consumer_state_name(const struct group *group);
+bool consumer_is_empty(const struct group *group);
+bool consumer_is_subscribed(const struct group *group, struct slice topic);
+// Tombstones for all records of the group, its offsets apart.
+void consumer_add_gone(const struct group *group, struct runtime_result *result);
+
 // offsets.c
 group_execute offsets_commit, offsets_fetch, offsets_delete;
 // Adds tombstones for what has expired, and for the group when nothing is left of it.

@@ -1,0 +1,43 @@
+// ConsumerGroupDescribe, versions 0 and 1 (KIP-848).
+#include "api/group_route.h"
+
+struct describing {
+    struct group_routes routes;
+    struct group_route *list;
+};
+
+// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS: without an authorizer all that a group
+// has (KIP-430).
+enum { OPERATIONS_OF_GROUP = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11 };
+
+static void routed(struct group_routes *routes) {
+    struct describing *d = container_of(routes, struct describing, routes);
+    const struct consumer_group_describe_request *request = routes->api->request;
+    struct consumer_group_describe_response *response = routes->api->response;
+    for (int32_t i = 0; i < response->groups_count; i++) {
+        struct consumer_group_describe_response_group *group = &response->groups[i];
+        group->group_id = request->group_ids[i];
+        if (d->list[i].result != ERR_NONE) group->error_code = err_wire(d->list[i].result);
+        if (request->include_authorized_operations && group->error_code == 0) {
+            group->authorized_operations = OPERATIONS_OF_GROUP;
+        }
+    }
+    group_routes_reply(routes);
+}
+
+void api_consumer_group_describe(struct api_call *call) {
+    const struct consumer_group_describe_request *request = call->request;
+    struct consumer_group_describe_response *response = call->response;
+    struct describing *d = arena_zalloc(call->arena, 1, sizeof *d);
+    d->list = arena_zalloc(call->arena, (size_t)request->group_ids_count, sizeof *d->list);
+    response->groups_count = request->group_ids_count;
+    response->groups =
+        consumer_group_describe_response_group_new(call->arena, request->group_ids_count);
+    group_routes_init(&d->routes, call, routed);
+    for (int32_t i = 0; i < request->group_ids_count; i++) {
+        group_routes_add(&d->routes, &d->list[i], request->group_ids[i], request,
+                         &response->groups[i]);
+        if (request->group_ids[i].size == 0) d->list[i].result = ERR_INVALID_GROUP_ID;
+    }
+    group_routes_start(&d->routes);
+}
