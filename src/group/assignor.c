@@ -142,7 +142,8 @@ static bool even_out(struct uniform *u) {
     bool moved = false;
     for (int32_t t = 0; t < u->input->topic_count; t++) {
         int32_t least = least_loaded(u, t);
-        for (int32_t p = 0; p < u->input->topics[t].partition_count; p++) {
+        // The last ones move, the first ones stay.
+        for (int32_t p = u->input->topics[t].partition_count - 1; p >= 0; p--) {
             int32_t owner = u->owners[t][p];
             if (owner < 0 || u->counts[owner] <= u->counts[least] + 1) continue;
             place(u, t, p, least);

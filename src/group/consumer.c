@@ -286,6 +286,7 @@ static void expire(struct group_shard *s, struct group *group, struct runtime_re
     if (group == NULL || group->consumer == NULL) return;
     uint64_t now = env_now_ns(group_env(s));
     int32_t gone = 0;
+    struct slice last = SLICE_EMPTY;
     map_for_each(n, &group->consumer->members) {
         const struct consumer_member *m = container_of(n, struct consumer_member, by_id);
         if (!is_due(m, now)) continue;
@@ -294,11 +295,10 @@ static void expire(struct group_shard *s, struct group *group, struct runtime_re
                  "should give up: it is out",
                  SLICE_PRINT(m->id), SLICE_PRINT(group->id));
         consumer_add_member_gone(group->id, m->id, result);
+        last = m->id;
         gone++;
     }
-    if (gone > 0)
-        consumer_add_group(group->consumer, group->consumer->epoch + 1,
-                           group->consumer->metadata_hash, result);
+    if (gone > 0) consumer_add_departures(group->consumer, last, gone, result);
 }
 
 static void timer_fired(struct runtime_timer *timer) {

@@ -30,6 +30,7 @@ enum {
     EPOCH_JOIN = 0,
     EPOCH_LEAVE = -1,
     EPOCH_LEAVE_STATIC = -2,  // comes back under its instance id
+    EPOCH_FIRST = 1,          // of a group
 };
 
 // What a member says of itself: the member metadata record.
@@ -97,6 +98,11 @@ void consumer_add_target_epoch(const struct consumer_group *c, int32_t epoch,
 // Tombstones of all that a member has.
 void consumer_add_member_gone(struct slice group_id, struct slice member_id,
                               struct runtime_result *result);
+
+// The new epoch after `gone` members left, `id` among them; a group that is empty then has reached
+// it.
+void consumer_add_departures(const struct consumer_group *c, struct slice id, int32_t gone,
+                             struct runtime_result *result);
 
 // consumer_reconcile.c, pure.
 struct reconcile_input {

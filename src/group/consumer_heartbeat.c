@@ -73,7 +73,7 @@ static const char *malformed(const struct group_call *call) {
     if (m->rebalance_timeout_ms == -1)
         return "RebalanceTimeoutMs must be provided in first request.";
     if (m->topic_partitions_count != 0) return "TopicPartitions must be empty when (re-)joining.";
-    bool no_names = m->subscribed_topic_names_count <= 0;
+    bool no_names = m->subscribed_topic_names_count < 0;
     if (no_names && (slice_is_null(m->subscribed_topic_regex) || call->version < 1))
         return "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when "
                "(re-)joining.";
@@ -129,9 +129,7 @@ static enum err leave(struct beat *b) {
         consumer_add_progress(group->id, member->id, &away, b->result);
     } else {
         consumer_add_member_gone(group->id, member->id, b->result);
-        struct consumer_topics left =
-            consumer_topics_of(group->consumer, member->id, NULL, b->result->arena);
-        consumer_add_group(group->consumer, group->consumer->epoch + 1, left.hash, b->result);
+        consumer_add_departures(group->consumer, member->id, 1, b->result);
     }
     b->response->member_id = arena_copy(b->call->arena, m->member_id);
     b->response->member_epoch = m->member_epoch;
@@ -156,7 +154,7 @@ static enum err check_static(struct beat *b, bool *refused) {
         if (owner->progress.epoch != EPOCH_LEAVE_STATIC)
             REFUSE(b, ERR_UNRELEASED_INSTANCE_ID,
                    "Static member %.*s with instance id %.*s cannot join the group because the "
-                   "instance id is owned by member %.*s.",
+                   "instance id is owned by %.*s member.",
                    SLICE_PRINT(m->member_id), SLICE_PRINT(m->instance_id), SLICE_PRINT(owner->id));
         b->before = owner;
     }
@@ -246,7 +244,7 @@ static void set_topics(struct beat *b, struct member_metadata *next) {
 
 static struct member_metadata next_metadata(struct beat *b) {
     const struct consumer_group_heartbeat_request *m = b->request;
-    struct member_metadata next = {.rebalance_timeout_ms = -1};
+    struct member_metadata next = {.rebalance_timeout_ms = -1, .regex = SLICE_EMPTY};
     if (b->member != NULL) next = b->member->metadata;
     if (!slice_is_null(m->instance_id)) next.instance_id = m->instance_id;
     if (!slice_is_null(m->rack_id)) next.rack_id = m->rack_id;
@@ -344,7 +342,8 @@ static void go_on(struct beat *b) {
     struct consumer_group *c = b->group;
     struct member_metadata next = next_metadata(b);
     bool is_new = b->member == NULL || b->before != NULL;
-    bool topics_changed = b->member == NULL || !same_topics(&next, &b->member->metadata);
+    bool topics_changed =
+        b->member == NULL ? next.topic_count > 0 : !same_topics(&next, &b->member->metadata);
     // A static member that comes back takes over target and progress.
     const struct partition_list *target = b->member == NULL ? NULL : &b->member->target;
     if (b->before != NULL) {
@@ -355,11 +354,11 @@ static void go_on(struct beat *b) {
         consumer_add_metadata(group_id, member_id, &next, b->result);
     struct slice replaced = b->before != NULL ? b->before->id : member_id;
     struct consumer_topics topics = consumer_topics_of(c, replaced, &next, b->result->arena);
-    int32_t epoch = c->epoch;
-    if (b->member == NULL || topics_changed || topics.hash != c->metadata_hash) {
-        epoch++;
-        consumer_add_group(c, epoch, topics.hash, b->result);
-    }
+    // A group begins at epoch 1; who only comes, without a subscription, changes nothing.
+    int32_t epoch = c->has_record ? c->epoch : EPOCH_FIRST;
+    bool bumps = topics_changed || topics.hash != c->metadata_hash;
+    epoch += bumps;
+    if (bumps || !c->has_record) consumer_add_group(c, epoch, topics.hash, b->result);
     struct partition_list fresh;
     int32_t target_epoch = c->assignment_epoch;
     if (epoch > target_epoch) {

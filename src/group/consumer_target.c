@@ -155,3 +155,10 @@ struct partition_list consumer_retarget(const struct consumer_group *c, struct s
     consumer_add_target_epoch(c, epoch, result);
     return mine;
 }
+
+void consumer_add_departures(const struct consumer_group *c, struct slice id, int32_t gone,
+                             struct runtime_result *result) {
+    struct consumer_topics left = consumer_topics_of(c, id, NULL, result->arena);
+    consumer_add_group(c, c->epoch + 1, left.hash, result);
+    if ((size_t)gone == c->members.count) consumer_add_target_epoch(c, c->epoch + 1, result);
+}
