@@ -5,6 +5,7 @@
 #   node    kafkajs, @platformatic/kafka, node-rdkafka (built here against node's own headers)
 #   go      the modules of franz-go and sarama, and the programs built from them
 #   kgo     franz-go's own tests
+#   sarama  sarama's own tests, toxiproxy
 #   java    the jars of Apache Kafka 4.3.1 and 4.4.0
 # Everything that is not a Debian package goes to ~/.cache/taccola (or TACCOLA_CACHE).
 # A part that is there already costs nothing; a stamp holds the checksum of what was asked for.
@@ -86,6 +87,25 @@ part_kgo() {
     stamp kgo $version
 }
 
+# sarama's functional tests as one program, in a folder with what they read, and the proxy that they use.
+part_sarama() {
+    need go
+    local version=v1.61.1 proxy=v2.5.0 source
+    stamped sarama "$version $proxy" && return 0
+    source=$(go mod download -json "github.com/IBM/sarama@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    rm -rf "$cache/sarama-source" "$cache/sarama"
+    cp -r "$source" "$cache/sarama-source"
+    chmod -R u+w "$cache/sarama-source"
+    # One broker instead of five.
+    sed -i 's/ReplicationFactor: 3,/ReplicationFactor: 1,/' "$cache/sarama-source/functional_test.go"
+    (cd "$cache/sarama-source" && nice go test -c -tags functional -o "$cache/sarama.test" .)
+    mkdir -p "$cache/sarama"
+    rm -rf "$cache/sarama-source"
+    GOBIN=$cache go install "github.com/Shopify/toxiproxy/v2/cmd/server@$proxy"
+    mv "$cache/server" "$cache/toxiproxy"
+    stamp sarama "$version $proxy"
+}
+
 part_java() {
     need java; need mvn
     local v tag
@@ -101,7 +121,7 @@ part_java() {
 (($#)) || set -- apt python node go java
 for part in "$@"; do
     case $part in
-    apt | python | node | go | kgo | java) "part_$part" ;;
-    *) echo "no part $part; there are: apt python node go kgo java" && exit 2 ;;
+    apt | python | node | go | kgo | sarama | java) "part_$part" ;;
+    *) echo "no part $part; there are: apt python node go kgo sarama java" && exit 2 ;;
     esac
 done
