@@ -41,3 +41,9 @@ int32_t utf8_java_hash(struct slice s) {
     }
     return (int32_t)hash;
 }
+
+int32_t utf8_java_partition(struct slice s, int32_t count) {
+    int32_t hash = utf8_java_hash(s);
+    if (hash == INT32_MIN) return 0;
+    return (hash < 0 ? -hash : hash) % count;
+}

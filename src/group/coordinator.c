@@ -6,7 +6,7 @@
 #include "group/state.h"
 
 int32_t group_partition_of(struct slice group_id, int32_t partition_count) {
-    return (utf8_java_hash(group_id) & INT32_MAX) % partition_count;
+    return utf8_java_partition(group_id, partition_count);
 }
 
 // ---- Shards ----

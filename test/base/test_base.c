@@ -262,6 +262,9 @@ static void test_text(void **state) {
     assert_false(utf8_is_valid(SLICE_LITERAL("\xed\xa0\x80")));
     assert_false(utf8_is_valid(SLICE_LITERAL("\xf0\x9f")));
     assert_int_equal(utf8_java_hash(SLICE_LITERAL("my-group")), -1906497762);
+    // Kafka's Utils.abs, not a mask: a mask would give 16.
+    assert_int_equal(utf8_java_partition(SLICE_LITERAL("x-kcat"), 50), 32);
+    assert_int_equal(utf8_java_partition(SLICE_LITERAL("polygenelubricants"), 50), 0);  // INT_MIN
     assert_int_equal(utf8_java_hash(SLICE_LITERAL("\xf0\x9f\x98\x80")), 1772899);
 }
 

@@ -1,4 +1,6 @@
 """What the exchange does to a broker, and what it reads back from it."""
+import shutil
+import subprocess
 import time
 
 import wire
@@ -9,7 +11,7 @@ CODECS = ('none', 'gzip', 'snappy', 'lz4', 'zstd')
 
 
 RETRIABLE = ('UNKNOWN_TOPIC_OR_PARTITION', 'NOT_LEADER_OR_FOLLOWER', 'COORDINATOR_LOAD_IN_PROGRESS',
-             'LEADER_NOT_AVAILABLE')
+             'LEADER_NOT_AVAILABLE', 'COORDINATOR_NOT_AVAILABLE', 'NOT_COORDINATOR')
 
 
 def patient(call, seconds=20):
@@ -59,6 +61,7 @@ class World:
         self.producer = None
         self.pids = set()
         self.kit = None
+        self.consumed = set()  # (partition, offset) that the group x-kcat has read and committed
 
     def connect(self, seconds=40):
         """Waits until every partition has a leader: after a kill, Apache first waits out its old session."""
@@ -112,6 +115,16 @@ class World:
             'ops': [{'key': 'producer_byte_rate', 'value': 1e6, 'remove': False}]}],
             'validate_only': False})
         error_is(r['entries'][0]['error_code'], 'NONE')
+        self.coordinator('x-group')
+        self.commit('x-group', *(('x-plain', p, 3 + p, 'm%d' % p) for p in range(3)))
+        self.consume()
+
+    def coordinator(self, group):
+        """Creates __consumer_offsets at the first call; then waits until its partitions lead."""
+        def call():
+            return self.kit.call('find_coordinator', 4, {'key_type': 0, 'coordinator_keys': [group]}
+                                 )['coordinators'][0]
+        patient(call)
 
     def put(self, topic, *values, partition=0, **kw):
         data = wire.batch(list(values), timestamp=int(time.time() * 1000), **kw)
@@ -130,6 +143,54 @@ class World:
         r = self.kit.alter(kind, name, *changes)
         if r['error_code']:
             raise Failed('%s: %s' % (wire.err(r['error_code']), r['error_message']))
+
+    # ---- groups
+
+    def commit(self, group, *offsets):
+        """Commits of a consumer that is no member: (topic, partition, offset, metadata)."""
+        rows = {}
+        for topic, partition, offset, metadata in offsets:
+            rows.setdefault(topic, []).append({
+                'partition_index': partition, 'committed_offset': offset,
+                'committed_leader_epoch': -1, 'committed_metadata': metadata})
+        body = {'group_id': group, 'member_id': '', 'topics': [
+            {'name': t, 'partitions': p} for t, p in rows.items()]}
+
+        def call():
+            r = self.kit.call('offset_commit', 8, body)
+            codes = [p['error_code'] for t in r['topics'] for p in t['partitions']]
+            return {'error_code': next((c for c in codes if c), 0)}
+        patient(call)
+
+    def consume(self):
+        """A member reads what it has not read yet: nothing twice, nothing left out."""
+        if not shutil.which('kcat'):
+            return
+        done = subprocess.run(
+            ['kcat', '-b', self.broker.bootstrap, '-G', 'x-kcat', 'x-plain', '-q', '-e', '-f',
+             '%p %o\\n', '-X', 'auto.offset.reset=earliest'],
+            capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL, check=False)
+        equal(done.returncode, 0, 'exit code of kcat: ' + done.stderr[-300:])
+        got = [tuple(map(int, l.split())) for l in done.stdout.splitlines()]
+        equal(len(set(got)), len(got), 'records read')
+        equal(sorted(set(got) & self.consumed), [], 'records read again')
+        self.consumed |= set(got)
+        ends = {p: self.kit.list_offset('x-plain', -1, p)['offset'] for p in range(3)}
+        for p, end in ends.items():
+            read = [o for q, o in self.consumed if q == p]
+            equal(max(read) + 1, end, 'last record read of x-plain-%d' % p)
+
+    def group_facts(self, out):
+        groups = self.kit.call('list_groups', 5, {})['groups']
+        out['groups'] = sorted((g['group_id'], g['group_state'], g['group_type'],
+                                g['protocol_type']) for g in groups)
+        for g in groups:
+            r = self.kit.call('offset_fetch', 8, {'groups': [{'group_id': g['group_id'],
+                                                              'topics': None}]})['groups'][0]
+            error_is(r['error_code'], 'NONE')
+            out['offsets of ' + g['group_id']] = sorted(
+                (t['name'], p['partition_index'], p['committed_offset'], p['metadata'])
+                for t in r['topics'] for p in t['partitions'])
 
     # ---- deeds after every switch
 
@@ -156,6 +217,8 @@ class World:
         error_is(r['results'][0]['error_code'], 'NONE')
         if self.round > 1:
             self.delete('x-round-%d' % (self.round - 1))
+        self.commit('x-group', ('x-plain', self.round % 3, 5 + self.round, 'round %d' % self.round))
+        self.consume()
 
     def grow(self, megabytes):
         """Fills the metadata log, so that it rolls and snapshots take the place of its beginning."""
@@ -182,12 +245,13 @@ class World:
             configs = k.configs(2, name, synonyms=False)
             out['%s configs' % name] = sorted((c, v['value']) for c, v in configs.items()
                                               if v['config_source'] == 1)
-            for p in t['partitions']:
+            for p in t['partitions'] if not t['is_internal'] else ():
                 self.partition_facts(name, p['partition_index'], out)
         for kind, name in ((4, ''), (4, str(self.broker.node_id))):
             configs = k.configs(kind, name, synonyms=False)
             out['broker %r configs' % name] = sorted(
                 (c, v['value']) for c, v in configs.items() if v['config_source'] in (2, 3))
+        self.group_facts(out)
         q = k.call('describe_client_quotas', 1, {'components': [], 'strict': False})
         out['quotas'] = sorted((tuple((e['entity_type'], e['entity_name']) for e in r['entity']),
                                 tuple((x['key'], x['value']) for x in r['values']))
