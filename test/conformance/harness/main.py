@@ -219,6 +219,7 @@ def parse(argv):
     p.add_argument('--set', metavar='KEY=VALUE', type=set_option, action='append', default=[],
                    help='one more property of every broker')
     p.add_argument('--json', metavar='FILE', help='write the results there')
+    p.add_argument('--write', metavar='FILE', help='write a dated table there (Markdown), for docs/conformance.md')
     p.add_argument('--keep', metavar='DIR', help='work in DIR and leave it')
     p.add_argument('--no-install', action='store_true', help='never install anything')
     p.add_argument('--install-timeout', type=int, default=900, metavar='SECONDS')
@@ -243,6 +244,27 @@ def table(lanes):
         print('\nfailed:')
         for name, (_, check, text) in failed:
             print('  %s %s: %s' % (name, check, text.replace('\n', ' | ')[:300]))
+
+
+def markdown(lanes, options):
+    """The dated table of docs/: every lane, what failed, what did not run and why."""
+    form = 'long' if options.long else 'short'
+    out = ['# Real clients and Apache Kafka itself against the broker', '',
+           'Written by `test/conformance/run --%s --write docs/conformance.md` on %s (broker: %s). A check passes when the'
+           % (form, time.strftime('%Y-%m-%d', time.gmtime()), options.broker),
+           'client saw what it sees with Apache Kafka; the lanes are validated against Apache Kafka with `--broker apache`.', '',
+           '| lane | passed | failed | not run | seconds |', '|---|---:|---:|---:|---:|']
+    for l in lanes:
+        out.append('| %s | %d | %d | %d | %.0f |%s' % (
+            l.name, l.count('passed'), l.count('failed'), l.count('skipped'), l.seconds,
+            ' did not run: ' + l.reason if l.reason else ''))
+    for state, title in (('failed', 'Failed'), ('skipped', 'Not run, and why')):
+        rows = [(l.name, c) for l in lanes for c in l.checks if c[0] == state]
+        if rows:
+            out += ['', '## ' + title, '', '| lane | check | |', '|---|---|---|']
+            out += ['| %s | %s | %s |' % (n, c[1], c[2].replace('\n', ' ').replace('|', '/')[:160]) for n, c in rows]
+    with open(options.write, 'w', encoding='utf-8') as f:
+        f.write('\n'.join(out) + '\n')
 
 
 def main(argv):
@@ -274,6 +296,8 @@ def main(argv):
                                   'did_not_run': l.reason,
                                   'checks': [{'state': s, 'name': n, 'text': t}
                                              for s, n, t in l.checks]} for l in lanes]}, f, indent=1)
+    if options.write:
+        markdown(lanes, options)
     if not options.keep:
         shutil.rmtree(scratch, ignore_errors=True)
     print('%d passed, %d failed, %d skipped' % (passed, failed, skipped))
