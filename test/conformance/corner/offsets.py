@@ -105,6 +105,17 @@ def named_twice(kit):
           [['UNKNOWN_TOPIC_OR_PARTITION']] * 2)
 
 
+def own_writes(kit):
+    """Who wrote with acks=1 and then asks sees what he wrote, also before it is synced."""
+    t = kit.create(partitions=2)
+    for i in range(50):
+        ts = T + i
+        error_is(kit.produce(t, wire.batch([b'x'], timestamp=ts), acks=1)['error_code'], 'NONE')
+        spec, want = ((-1, (i + 1, -1)), (-3, (i, ts)), (ts, (i, ts)))[i % 3]
+        equal(offset(kit, t, spec), want, 'offset of %d' % spec)
+    equal(offset(kit, t, -1, isolation=1)[0], 50)
+
+
 def many_lookups(kit):
     """Lookups by time on many partitions of one request."""
     t = kit.create(partitions=60)
@@ -248,6 +259,6 @@ def describe_log_dirs(kit):
 
 def run(kit, attempt):
     for test in (every_version, special_offsets, by_timestamp, timestamps_out_of_order, isolation,
-                 places_and_epochs, named_twice, many_lookups, epoch_ends, delete_records,
+                 places_and_epochs, named_twice, own_writes, many_lookups, epoch_ends, delete_records,
                  delete_records_refused, producer_ids, describe_producers, describe_log_dirs):
         attempt('offsets/' + test.__name__.replace('_', '-'), test, kit)
