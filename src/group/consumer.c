@@ -17,6 +17,7 @@ struct consumer_group *consumer_get(struct group *group) {
     struct consumer_group *c = memory_zalloc(1, sizeof *c);
     c->group = group;
     map_init(&c->members, group->shard->groups.seed);
+    c->regexes = consumer_regexes_new();
     group->consumer = c;
     return c;
 }
@@ -68,6 +69,7 @@ static void member_release(struct consumer_member *m) {
 void consumer_group_free(struct consumer_group *c) {
     map_for_each(n, &c->members) member_free(container_of(n, struct consumer_member, by_id));
     map_deinit(&c->members);
+    consumer_regexes_free(c->regexes);
     c->group->consumer = NULL;
     memory_free(c);
 }

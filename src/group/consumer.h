@@ -74,6 +74,7 @@ struct consumer_group {
     int64_t metadata_hash;  // of the subscribed topics when the epoch was raised last
     int32_t assignment_epoch;
     struct map members;
+    struct consumer_regexes *regexes;
 };
 
 // consumer.c: the state.
@@ -103,6 +104,22 @@ void consumer_add_member_gone(struct slice group_id, struct slice member_id,
 // it.
 void consumer_add_departures(const struct consumer_group *c, struct slice id, int32_t gone,
                              struct runtime_result *result);
+
+// consumer_regex.c: subscriptions by regular expression.
+struct consumer_regexes *consumer_regexes_new(void);
+void consumer_regexes_free(struct consumer_regexes *regexes);
+// Compiles it, if it is new to the group. ERR_INVALID with a sentence.
+MUST_CHECK enum err consumer_regex_check(const struct consumer_group *c, struct slice text,
+                                         struct message *error);
+bool consumer_regex_matches(const struct consumer_group *c, struct slice text, struct slice topic);
+// What a member takes part in: the topics that it names and those that its expression matches,
+// sorted.
+struct topic_names {
+    const struct slice *items;
+    int32_t count;
+};
+struct topic_names consumer_names_of(const struct consumer_group *c,
+                                     const struct member_metadata *m, struct arena *arena);
 
 // consumer_reconcile.c, pure.
 struct reconcile_input {

@@ -23,6 +23,7 @@ bool consumer_is_subscribed(const struct group *g, struct slice topic) {
         const struct member_metadata *m = &container_of(n, struct consumer_member, by_id)->metadata;
         for (int32_t i = 0; i < m->topic_count; i++)
             if (slice_equal(m->topics[i], topic)) return true;
+        if (consumer_regex_matches(g->consumer, m->regex, topic)) return true;
     }
     return false;
 }

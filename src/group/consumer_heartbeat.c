@@ -214,7 +214,7 @@ static int compare_names(const void *a, const void *b) {
 }
 
 static bool same_topics(const struct member_metadata *a, const struct member_metadata *b) {
-    if (a->topic_count != b->topic_count) return false;
+    if (a->topic_count != b->topic_count || !slice_equal(a->regex, b->regex)) return false;
     for (int32_t i = 0; i < a->topic_count; i++)
         if (!slice_equal(a->topics[i], b->topics[i])) return false;
     return true;
@@ -223,7 +223,7 @@ static bool same_topics(const struct member_metadata *a, const struct member_met
 static bool same_metadata(const struct member_metadata *a, const struct member_metadata *b) {
     return same_topics(a, b) && slice_equal(a->instance_id, b->instance_id) &&
            slice_equal(a->rack_id, b->rack_id) && slice_equal(a->client_id, b->client_id) &&
-           slice_equal(a->client_host, b->client_host) && slice_equal(a->regex, b->regex) &&
+           slice_equal(a->client_host, b->client_host) &&
            slice_equal(a->server_assignor, b->server_assignor) &&
            a->rebalance_timeout_ms == b->rebalance_timeout_ms;
 }
@@ -249,6 +249,7 @@ static struct member_metadata next_metadata(struct beat *b) {
     if (!slice_is_null(m->instance_id)) next.instance_id = m->instance_id;
     if (!slice_is_null(m->rack_id)) next.rack_id = m->rack_id;
     if (m->rebalance_timeout_ms != -1) next.rebalance_timeout_ms = m->rebalance_timeout_ms;
+    if (!slice_is_null(m->subscribed_topic_regex)) next.regex = m->subscribed_topic_regex;
     if (!slice_is_null(m->server_assignor)) next.server_assignor = m->server_assignor;
     next.client_id = slice_is_null(b->call->client_id) ? SLICE_EMPTY : b->call->client_id;
     next.client_host = b->call->client_host;
@@ -291,10 +292,11 @@ static struct member_progress reconcile(struct beat *b, const struct member_meta
         now.state = MEMBER_STABLE;
         now.revoking = (struct partition_list){NULL, 0};
     }
-    struct uuid *topics = arena_zalloc(arena, (size_t)next->topic_count, sizeof *topics);
+    struct topic_names names = consumer_names_of(b->group, next, arena);
+    struct uuid *topics = arena_zalloc(arena, (size_t)names.count, sizeof *topics);
     int32_t count = 0;
-    for (int32_t i = 0; i < next->topic_count; i++) {
-        const struct topic_image *t = image_topic(b->shard->coordinator->image, next->topics[i]);
+    for (int32_t i = 0; i < names.count; i++) {
+        const struct topic_image *t = image_topic(b->shard->coordinator->image, names.items[i]);
         if (t != NULL) topics[count++] = t->id;
     }
     if (count > 0) qsort(topics, (size_t)count, sizeof *topics, compare_ids);
@@ -342,8 +344,8 @@ static void go_on(struct beat *b) {
     struct consumer_group *c = b->group;
     struct member_metadata next = next_metadata(b);
     bool is_new = b->member == NULL || b->before != NULL;
-    bool topics_changed =
-        b->member == NULL ? next.topic_count > 0 : !same_topics(&next, &b->member->metadata);
+    bool topics_changed = b->member == NULL ? next.topic_count > 0 || next.regex.size > 0
+                                            : !same_topics(&next, &b->member->metadata);
     // A static member that comes back takes over target and progress.
     const struct partition_list *target = b->member == NULL ? NULL : &b->member->target;
     if (b->before != NULL) {
@@ -425,10 +427,6 @@ enum err consumer_heartbeat(struct group_shard *s, struct group_call *call,
                      .result = result};
     const char *why = malformed(call);
     if (why != NULL) REFUSE(&b, ERR_INVALID_REQUEST, "%s", why);
-    if (!slice_is_null(b.request->subscribed_topic_regex) &&
-        b.request->subscribed_topic_regex.size > 0)
-        REFUSE(&b, ERR_INVALID_REGULAR_EXPRESSION,
-               "Subscriptions by regular expression are not there yet: name the topics.");
     bool refused;
     enum err err = check_assignor(&b, &refused);
     if (refused) return err;
@@ -437,8 +435,14 @@ enum err consumer_heartbeat(struct group_shard *s, struct group_call *call,
     err = take_group(&b, &refused);
     if (refused) return err;
     err = find_member(&b, &refused);
-    if (!refused) go_on(&b);
-    return err;
+    if (refused) return err;
+    struct message why_not;
+    if (consumer_regex_check(b.group, b.request->subscribed_topic_regex, &why_not) != ERR_NONE)
+        REFUSE(&b, ERR_INVALID_REGULAR_EXPRESSION,
+               "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+               SLICE_PRINT(b.request->subscribed_topic_regex), why_not.text);
+    go_on(&b);
+    return ERR_NONE;
 }
 
 void consumer_heartbeat_written(struct group_shard *s, struct group_call *call, enum err result) {

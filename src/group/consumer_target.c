@@ -9,6 +9,7 @@
 struct view {
     struct slice id;
     const struct member_metadata *metadata;
+    struct topic_names names;
     const struct partition_list *target;
 };
 
@@ -27,9 +28,13 @@ static struct view *views_of(const struct consumer_group *c, struct slice id,
         found = found || same;
         if (!m->has_metadata && !same) continue;
         if (same && next == NULL) continue;
-        views[(*count)++] = (struct view){m->id, same ? next : &m->metadata, &m->target};
+        views[(*count)++] = (struct view){
+            .id = m->id, .metadata = same ? next : &m->metadata, .target = &m->target};
     }
-    if (!found && next != NULL) views[(*count)++] = (struct view){id, next, &no_partitions};
+    if (!found && next != NULL)
+        views[(*count)++] = (struct view){.id = id, .metadata = next, .target = &no_partitions};
+    for (int32_t i = 0; i < *count; i++)
+        views[i].names = consumer_names_of(c, views[i].metadata, arena);
     return views;
 }
 
@@ -60,11 +65,11 @@ struct consumer_topics consumer_topics_of(const struct consumer_group *c, struct
     int32_t count, names = 0, used = 0;
     struct view *views = views_of(c, id, next, &count, arena);
     for (int32_t i = 0; i < count; i++)
-        names += views[i].metadata->topic_count;
+        names += views[i].names.count;
     struct slice *all = arena_zalloc(arena, (size_t)names, sizeof *all);
     for (int32_t i = 0; i < count; i++)
-        for (int32_t k = 0; k < views[i].metadata->topic_count; k++)
-            all[used++] = views[i].metadata->topics[k];
+        for (int32_t k = 0; k < views[i].names.count; k++)
+            all[used++] = views[i].names.items[k];
     if (names > 0) qsort(all, (size_t)names, sizeof *all, compare_names);
     struct consumer_topics topics = {.items =
                                          arena_zalloc(arena, (size_t)names, sizeof *topics.items)};
@@ -89,10 +94,10 @@ static int compare_indexes(const void *a, const void *b) {
 static void subscribe(const struct image *image, const struct view *view,
                       const struct consumer_topics *topics, struct assignor_member *member,
                       struct arena *arena) {
-    int32_t *indexes = arena_zalloc(arena, (size_t)view->metadata->topic_count, sizeof *indexes);
+    int32_t *indexes = arena_zalloc(arena, (size_t)view->names.count, sizeof *indexes);
     int32_t count = 0;
-    for (int32_t i = 0; i < view->metadata->topic_count; i++) {
-        const struct topic_image *t = image_topic(image, view->metadata->topics[i]);
+    for (int32_t i = 0; i < view->names.count; i++) {
+        const struct topic_image *t = image_topic(image, view->names.items[i]);
         if (t == NULL) continue;
         struct assignor_topic wanted = {t->id, 0};
         const struct assignor_topic *found = bsearch(&wanted, topics->items, (size_t)topics->count,

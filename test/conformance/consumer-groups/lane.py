@@ -151,6 +151,22 @@ class Script(judge.Script):
         b('range: first changes its mind', 'ran', 'm1', 1, ['t', 'u'], server_assignor='uniform')
         b('version 0 gives an id', 'v0', '', 0, ['t'], version=0, show=False)
 
+    def regexes(self):
+        b = self.beat
+        b('malformed', 'reg', 'm1', 0, subscribed_topic_regex='a(')
+        b('malformed too', 'reg', 'm1', 0, subscribed_topic_regex='*a')
+        e, _ = b('by expression', 'reg', 'm1', 0, subscribed_topic_regex='t|u', show=False)
+        # Apache Kafka resolves expressions beside the heartbeats.
+        def resolved():
+            e, _ = b('', 'reg', 'm1', 0, subscribed_topic_regex='t|u', show=False)
+            rows = self.kit.call('consumer_group_describe', 1, {'group_ids': ['reg'], 'include_authorized_operations': False})
+            return len(rows['groups'][0]['members'][0]['assignment']['topic_partitions']) == 2
+        self.kit.wait(resolved, 'expression is not resolved')
+        r = self.kit.call('consumer_group_describe', 1, {'group_ids': ['reg'], 'include_authorized_operations': False})
+        m = r['groups'][0]['members'][0]
+        self.answers['described by expression'] = [m['subscribed_topic_names'], m['subscribed_topic_regex'],
+                                                   self.topics_of(m['assignment']['topic_partitions'])]
+
     def offsets(self):
         def commit(title, member, epoch, group='off'):
             r = self.kit.call('offset_commit', 9, {'group_id': group, 'member_id': member,
@@ -201,14 +217,14 @@ class Script(judge.Script):
         def loaded():
             return all(self.kit.call('consumer_group_heartbeat', 1, {
                 'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] == 69
-                for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0'))
+                for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0', 'reg'))
         self.kit.wait(loaded, 'coordinators are not ready', 30)
 
     def run(self):
         self.kit.create('t', partitions=6)
         self.kit.create('u', partitions=2)
         self.ready()
-        for part in (self.refused, self.one, self.several, self.static, self.ranges, self.offsets, self.listing):
+        for part in (self.refused, self.one, self.several, self.static, self.ranges, self.regexes, self.offsets, self.listing):
             part()
         return self.answers
 
