@@ -96,7 +96,7 @@ CHECKS = [
     ('log-compaction-tester', 'compaction', 0, r'Data verification is completed', 'LogCompactionTester', BS + ' --messages 2000 --duplicates 5 --percent-deletes 20 --sleep 5 --compression-type zstd'),
     ('client-compat', 'group', 0, r'All tests passed|SUCCESS', 'ClientCompatibilityTest',
      BS + ' --topic {W} --offsets-for-times-supported true --cluster-id-supported true --expect-record-too-large-exception false --num-cluster-nodes 1'
-     ' --create-topics-supported true --describe-acls-supported {acls} --describe-configs-supported true --idempotent-producer-supported true'),
+     ' --create-topics-supported true --describe-acls-supported true --describe-configs-supported true --idempotent-producer-supported true'),
     # offsets
     ('get-offsets', '', 0, r'{A}:0:[0-9]+.*{A}:3:[0-9]+', 'GetOffsetShell', BS + ' --topic {A}'),
     ('get-offsets-earliest', '', 0, r'{C}:0:0', 'GetOffsetShell', BS + ' --topic-partitions {C}:0 --time earliest'),

@@ -20,8 +20,7 @@ class Tools:
     def __init__(self, lane, broker):
         self.lane, self.broker = lane, broker
         stamp = str(int(time.time()))
-        self.words = {'bs': broker.bootstrap, 'bc': broker.controller, 'S': stamp, 'dir': lane.tmp, 'data': broker.data,
-                      'acls': 'false' if broker.kind == 'taccola' else 'true'}
+        self.words = {'bs': broker.bootstrap, 'bc': broker.controller, 'S': stamp, 'dir': lane.tmp, 'data': broker.data}
         self.words.update((letter, 'jt-%s-%s' % (letter.lower(), stamp)) for letter in 'ACXYZW')
         with broker.conn() as c:
             rows = c.call('api_versions', 3, {'client_software_name': 'lane', 'client_software_version': '1'})['api_keys']
