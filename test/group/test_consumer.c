@@ -79,7 +79,7 @@ struct world {
     struct assignor_member members[MEMBERS_MAX];
     int32_t subscriptions[MEMBERS_MAX][TOPICS_MAX];
     struct partition_list now[MEMBERS_MAX];
-    char ids[MEMBERS_MAX][8];
+    char ids[MEMBERS_MAX][16];
     struct assignor_input input;
 };
 
