@@ -1,7 +1,6 @@
 // A log: one partition's records in a directory <topic>-<partition> of a log directory, in Kafka's
-// formats byte for byte: segments
-// (.log) with their offset, time and transaction indexes, producer snapshots,
-// leader-epoch-checkpoint, partition.metadata.
+// formats byte for byte: segments (.log) with their offset, time and transaction indexes, producer
+// snapshots, leader-epoch-checkpoint, partition.metadata.
 //
 // Three ends (design §4): assigned (offsets given to batches submitted to the file), written (in
 // the page cache; kill -9 keeps it) and synced (fdatasync completed; a power cut keeps it).
@@ -10,9 +9,9 @@
 // scheduled (flush.messages and flush.ms are honoured in both).
 //
 // One owner: a log belongs to one reactor, which alone calls these functions. log_open may run in a
-// job (before the log is published). A failed write or sync fails the log for good (LOG_FAILED):
-// appends answer ERR_KAFKA_STORAGE_ERROR, reads too. A full disk does not: the append is rolled
-// back to the written end and answers ERR_NO_SPACE.
+// job (before the log is published). A failed write or sync fails the log for good: appends answer
+// ERR_KAFKA_STORAGE_ERROR, reads too. A full disk does not: the append is rolled back to the
+// written end and answers ERR_NO_SPACE.
 #pragma once
 
 #include "env/env.h"
