@@ -193,7 +193,9 @@ void meta_properties_format(const struct meta_properties *meta, struct string_bu
         char id[UUID_TEXT_SIZE];
         string_buffer_format(out, "directory.id=%s\n", uuid_format(meta->directory_id, id));
     }
-    string_buffer_format(out, "version=1\ncluster.id=%.*s\n", SLICE_PRINT(meta->cluster_id));
+    string_buffer_append(out, SLICE_LITERAL("version=1\ncluster.id="));
+    string_buffer_append(out, meta->cluster_id);
+    string_buffer_append_char(out, '\n');
 }
 
 // ---- .kafka_cleanshutdown ----
