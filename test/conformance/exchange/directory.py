@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import shutil
 
 import broker as brokers
 from kit import equal, true
@@ -205,6 +206,24 @@ class Directory:
         true(seen > 1, 'no partition.metadata found')
         strays = [f for d in self.all() for f in os.listdir(d) if f.endswith('-stray')]
         equal(strays, [], 'stray directories')
+
+    def plant_stranger(self):
+        """A partition's folder whose topic id nobody knows."""
+        folder = os.path.join(self.data[0], 'x-stranger-0')
+        os.makedirs(folder)
+        with open(os.path.join(folder, 'partition.metadata'), 'w', encoding='utf-8') as f:
+            f.write('version: 0\ntopic_id: ' + brokers.new_uuid())
+        with open(os.path.join(folder, '%020d.log' % 0), 'wb'):
+            pass
+
+    def while_running(self):
+        for d in self.data:
+            true(not os.path.exists(os.path.join(d, '.kafka_cleanshutdown')),
+                 '.kafka_cleanshutdown while a broker runs')
+        names = [n for n in os.listdir(self.data[0]) if n.startswith('x-stranger-0')]
+        equal(len(names), 1, 'folders of the stranger')
+        true(re.fullmatch(r'x-stranger-0\.[0-9a-f]{32}-stray', names[0]), names[0])
+        shutil.rmtree(os.path.join(self.data[0], names[0]))
 
     def epochs_equal_batches(self):
         """leader-epoch-checkpoint says where each epoch of the batches begins."""

@@ -48,10 +48,13 @@ class Story:
         self.stop(kill)
         if self.broker.kind == 'taccola':
             self.look(kill)
+        d = Directory(self.lane, self.broker)
+        d.plant_stranger()
         self.step += 1
         self.broker.kind = kind
         self.broker.start(timeout=90)
         self.world.connect()
+        self.check('clean-shutdown file gone, stranger set aside', d.while_running)
         self.check('same after ' + ('kill -9' if kill else 'a clean stop'), self.world.compare, facts,
                    killed_apache)
         self.check('goes on', self.world.go_on)
