@@ -21,6 +21,7 @@ struct clients {
     int32_t topics_created;  // by admins: "extra-<n>"
     int32_t configs_altered;
     bool last_read_done;
+    bool group_is_settled;
 };
 
 #define CLIENT_TOPIC "records"
@@ -52,5 +53,11 @@ void last_reader_start(struct env *env, struct clients *clients);
 void topic_create_start(struct env *env, struct clients *clients);
 // Creates one topic after the other and changes a configuration until closing.
 void admin_start(struct env *env, struct clients *clients);
+struct group_ledger;
+// A group of members of the classic protocol; at rest when it has settled after the closing.
+void members_start(struct env *env, struct clients *clients, struct group_ledger *groups,
+                   int32_t count);
+// Fetches all committed offsets once; then last_read_done.
+void last_offsets_start(struct env *env, struct clients *clients, struct group_ledger *groups);
 // Checks that every topic and the last value that were acknowledged are there; then last_read_done.
 void last_topics_start(struct env *env, struct clients *clients);

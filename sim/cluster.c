@@ -37,6 +37,11 @@ static struct config *make_config(const struct cluster *cluster) {
         "share.coordinator.state.topic.replication.factor=1",
         "share.coordinator.state.topic.min.isr=1",
         "log.roll.ms=1500",
+        "offsets.topic.num.partitions=3",
+        "group.min.session.timeout.ms=100",
+        "group.initial.rebalance.delay.ms=50",
+        "offsets.retention.minutes=1",
+        "offsets.retention.check.interval.ms=200",
     };
     struct config *config = config_new();
     struct message error;

@@ -47,7 +47,7 @@ static void cut_network(struct nemesis *nemesis) {
 }
 
 static void jump_clock(struct nemesis *nemesis) {
-    sim_clock_jump(nemesis->cluster->node, (int64_t)draw(nemesis, 20000) - 10000);
+    sim_clock_jump(nemesis->cluster->node, (int64_t)draw(nemesis, 200000) - 100000);
     sim_clock_drift(nemesis->cluster->node, (int32_t)draw(nemesis, 2000) - 1000);
 }
 

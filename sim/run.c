@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "sim/clients.h"
+#include "sim/group_ledger.h"
 #include "sim/internal.h"
 #include "sim/nemesis.h"
 
@@ -16,6 +17,7 @@ struct run {
     const struct scenario *scenario;
     struct sim *sim;
     struct ledger *ledger;
+    struct group_ledger *groups;
     struct cluster cluster;
     struct clients clients;
     struct nemesis nemesis;
@@ -64,6 +66,17 @@ static void start_readers(void *context) {
     }
 }
 
+static void start_members(void *context) {
+    struct run *run = context;
+    members_start(sim_node_env(run->streams, 0), &run->clients, run->groups,
+                  run->scenario->members);
+}
+
+static void start_last_offsets(void *context) {
+    struct run *run = context;
+    last_offsets_start(sim_node_env(run->writers, 0), &run->clients, run->groups);
+}
+
 static void start_last_reader(void *context) {
     struct run *run = context;
     last_reader_start(sim_node_env(run->readers, 0), &run->clients);
@@ -100,12 +113,15 @@ static void run_steps(struct run *run) {
     sim_node_call(run->writers, start_writers, run);
     sim_node_call(run->streams, start_streams, run);
     sim_node_call(run->readers, start_readers, run);
+    sim_node_call(run->streams, start_members, run);
     nemesis_start(&run->nemesis);
     sim_run(run->sim, run->scenario->duration_ms * NS_PER_MS, ledger_is_violated(run->ledger));
     nemesis_stop(&run->nemesis);
     run->clients.is_closing = true;
     if (run->clients.busy == 0) run->clients.at_rest = true;
-    if (!wait_for(run, &run->clients.at_rest, REST_LIMIT, "producers are not at rest")) return;
+    if (!wait_for(run, &run->clients.at_rest, REST_LIMIT,
+                  "producers are not at rest, or the group has not settled"))
+        return;
     // One more crash, so that what is read last comes from the disk.
     if (run->scenario->faults != 0) cluster_kill(&run->cluster);
     ledger_begin_last_read(run->ledger);
@@ -114,6 +130,12 @@ static void run_steps(struct run *run) {
                   "the last read does not reach the end"))
         return;
     ledger_end_last_read(run->ledger);
+    if (run->scenario->members > 0) {
+        run->clients.last_read_done = false;
+        sim_node_call(run->writers, start_last_offsets, run);
+        if (!wait_for(run, &run->clients.last_read_done, REST_LIMIT, "offsets are not told"))
+            return;
+    }
     if (run->scenario->admins == 0) return;
     run->clients.last_read_done = false;
     sim_node_call(run->writers, start_last_topics, run);
@@ -128,6 +150,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->scenario = scenario;
     run->sim = sim_new(&sim_options);
     run->ledger = ledger_new(scenario->partitions, !scenario->page_cache);
+    run->groups = group_ledger_new(run->ledger, scenario->partitions, scenario->members);
     cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
     run->writers = add_node(run->sim, "writers");
     run->streams = add_node(run->sim, "streams");
@@ -146,12 +169,15 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
                                   .faults = run->nemesis.count,
                                   .starts = run->cluster.starts,
                                   .ledger = ledger_counts(run->ledger),
+                                  .commits = group_ledger_commits(run->groups),
+                                  .assignments = group_ledger_assignments(run->groups),
                                   .sim = sim_counts(run->sim)};
     if (result->failed) {
         snprintf(result->violation, sizeof result->violation, "%s", ledger_violation(run->ledger));
         if (options->log != NULL) sim_print_log(run->sim, options->log);
     }
     sim_free(run->sim);
+    group_ledger_free(run->groups);
     ledger_free(run->ledger);
     free(run);
 }
@@ -168,6 +194,12 @@ static const char *const mutant_names[] = {
     [MUTANT_ACK_BEFORE_APPEND] = "ack-before-append",
     [MUTANT_RAFT_REPLY_BEFORE_SYNC] = "raft-reply-before-sync",
     [MUTANT_FORGET_PRODUCER_STATE] = "forget-producer-state",
+    [MUTANT_GROUP_ACCEPT_ANY_COMMIT] = "group-accept-any-commit",
+    [MUTANT_GROUP_ACCEPT_STALE_MEMBER] = "group-accept-stale-member",
+    [MUTANT_GROUP_REUSE_GENERATION] = "group-reuse-generation",
+    [MUTANT_GROUP_KEEP_ASSIGNMENT] = "group-keep-assignment",
+    [MUTANT_GROUP_FORGET_COMMIT] = "group-forget-commit",
+    [MUTANT_GROUP_EXPIRE_IN_USE] = "group-expire-in-use",
 };
 _Static_assert(COUNT_OF(mutant_names) == MUTANT_COUNT, "every mutant has a name");
 

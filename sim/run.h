@@ -33,6 +33,7 @@ struct scenario {
     int32_t spoilers;       // send batches with a wrong CRC
     int32_t readers;  // consumers of the client library, from the beginning and again from the
                       // beginning
+    int32_t members;  // of one group: join, commit, leave, crash, fall silent
     int32_t admins;   // create topics one after the other
     uint32_t faults;  // enum fault
     uint32_t fault_every_ms;  // on average
@@ -59,6 +60,8 @@ struct run_result {
     uint32_t faults;  // injected
     uint32_t starts;  // of the broker
     struct ledger_counts ledger;
+    uint64_t commits;      // of offsets, acknowledged
+    uint64_t assignments;  // answered to members
     struct sim_counts sim;
 };
 

@@ -67,10 +67,17 @@ enum mutant {
     MUTANT_SKIP_CRC,          // a batch's CRC is not checked on append
     MUTANT_FORGET_DUPLICATE,  // a retried batch is appended again
     MUTANT_SERVE_BEYOND_HIGH_WATERMARK,
-    MUTANT_RECOVER_WITHOUT_TRUNCATE,  // a torn tail stays in the log
-    MUTANT_ACK_BEFORE_APPEND,         // acks=1 answers before the write was done
-    MUTANT_RAFT_REPLY_BEFORE_SYNC,    // the metadata log commits at written
-    MUTANT_FORGET_PRODUCER_STATE,     // producer snapshots are ignored at start
+    MUTANT_RECOVER_WITHOUT_TRUNCATE,   // a torn tail stays in the log
+    MUTANT_ACK_BEFORE_APPEND,          // acks=1 answers before the write was done
+    MUTANT_RAFT_REPLY_BEFORE_SYNC,     // the metadata log commits at written
+    MUTANT_FORGET_PRODUCER_STATE,      // producer snapshots are ignored at start
+    MUTANT_GROUP_ACCEPT_ANY_COMMIT,    // the generation of a commit is not checked
+    MUTANT_GROUP_ACCEPT_STALE_MEMBER,  // a heartbeat of somebody who was removed is answered as
+                                       // fine
+    MUTANT_GROUP_REUSE_GENERATION,     // a rebalance does not begin a new generation
+    MUTANT_GROUP_KEEP_ASSIGNMENT,      // a member keeps what it owned before
+    MUTANT_GROUP_FORGET_COMMIT,        // a commit is answered, but not every one is written
+    MUTANT_GROUP_EXPIRE_IN_USE,        // offsets expire while members read the topic
     MUTANT_COUNT,
 };
 bool env_mutant(const struct env *env, enum mutant mutant);

@@ -393,7 +393,8 @@ static bool elect_joined_leader(struct classic_group *c) {
 }
 
 static void begin_generation(struct classic_group *c) {
-    c->generation++;
+    bool reuses = env_mutant(group_env(c->group->shard), MUTANT_GROUP_REUSE_GENERATION);
+    if (!reuses || c->generation == 0) c->generation++;
     struct slice protocol;
     classic_select_protocol(c, &protocol);
     set_slice(&c->protocol_name, protocol);
@@ -578,6 +579,8 @@ void classic_add_empty_record(struct classic_group *c, struct runtime_result *re
 }
 
 void classic_set_assignment(struct classic_member *m, struct slice assignment) {
+    bool keeps = env_mutant(group_env(m->group->group->shard), MUTANT_GROUP_KEEP_ASSIGNMENT);
+    if (keeps && m->assignment.size > 0) return;
     set_slice(&m->assignment, assignment);
 }
 
@@ -672,6 +675,10 @@ void classic_loaded(struct group *g) {
 }
 
 // ---- What others ask of it ----
+
+bool classic_is_stable(const struct group *g) {
+    return g->classic != NULL && g->classic->state == CLASSIC_STABLE;
+}
 
 bool classic_is_empty(const struct group *g) {
     return g->classic == NULL || g->classic->state == CLASSIC_EMPTY;

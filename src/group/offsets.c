@@ -53,6 +53,7 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
     enum err err = check_commit(s, call, m);
     if (err != ERR_NONE) return err;
     int64_t now_ms = env_wall_ms(group_env(s));
+    bool forgets = env_mutant(group_env(s), MUTANT_GROUP_FORGET_COMMIT) && now_ms % 4 == 0;
     int32_t metadata_max = config_int(s->coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
     out->topics_count = m->topics_count;
     out->topics = offset_commit_response_topic_new(call->arena, m->topics_count);
@@ -68,7 +69,7 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
             answer->partitions[j].partition_index = p->partition_index;
             if (p->committed_metadata.size > (size_t)metadata_max) {
                 answer->partitions[j].error_code = err_wire(ERR_OFFSET_METADATA_TOO_LARGE);
-            } else {
+            } else if (!forgets) {
                 commit_partition(call, m, t, p, now_ms, result);
             }
         }
@@ -202,13 +203,15 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
 
 // What the age of an offset is counted from, or -1 while it is in use.
 static int64_t unused_since(const struct group *g, const struct committed_offset *o) {
+    if (env_mutant(group_env(g->shard), MUTANT_GROUP_EXPIRE_IN_USE)) return o->commit_timestamp;
     if (g->consumer != NULL) {
         bool used = !consumer_is_empty(g) && consumer_is_subscribed(g, o->topic);
         return used ? -1 : o->commit_timestamp;
     }
     if (g->classic == NULL || slice_is_null(classic_protocol_type(g))) return o->commit_timestamp;
     if (classic_is_empty(g)) return MAX(classic_state_timestamp(g), o->commit_timestamp);
-    bool known = slice_equal_cstring(classic_protocol_type(g), "consumer");
+    // In a rebalance it is open what will be read.
+    bool known = classic_is_stable(g) && slice_equal_cstring(classic_protocol_type(g), "consumer");
     return known && !classic_is_subscribed(g, o->topic) ? o->commit_timestamp : -1;
 }
 

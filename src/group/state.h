@@ -121,6 +121,7 @@ void classic_describe(const struct group *group, int16_t version, struct arena *
 const char *classic_state_name(const struct group *group);
 struct slice classic_protocol_type(const struct group *group);  // empty: none
 bool classic_is_empty(const struct group *group);
+bool classic_is_stable(const struct group *group);
 bool classic_is_subscribed(const struct group *group, struct slice topic);
 int64_t classic_state_timestamp(const struct group *group);  // -1: unknown
 

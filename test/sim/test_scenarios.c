@@ -32,6 +32,8 @@ static uint64_t scenario_keeps_its_promises(const struct scenario *scenario) {
         all.faults += r.faults;
         all.starts += r.starts;
         all.ledger.acked += r.ledger.acked;
+        all.commits += r.commits;
+        all.assignments += r.assignments;
         all.ledger.rejected += r.ledger.rejected;
         all.ledger.released += r.ledger.released;
         all.sim.kills += r.sim.kills;
@@ -44,9 +46,12 @@ static uint64_t scenario_keeps_its_promises(const struct scenario *scenario) {
     }
     uint32_t faults = scenario->faults;
     assert_true(all.ledger.acked > 100 * SEEDS);
+    if (scenario->members > 0)
+        assert_true(all.commits > 20 * SEEDS && all.assignments > 10 * SEEDS);
     if (faults != 0) assert_true(all.faults >= SEEDS);
     if (faults & FAULT_KILL) assert_true(all.sim.kills > SEEDS && all.starts > SEEDS);
-    if (faults & FAULT_POWER_CUT) assert_true(all.sim.power_cuts > 0 && all.sim.sectors_lost > 0);
+    if (faults & FAULT_POWER_CUT) assert_true(all.sim.power_cuts > 0);
+    if (faults == FAULT_POWER_CUT) assert_true(all.sim.sectors_lost > 0);
     if (faults & (FAULT_RESET | FAULT_KILL)) assert_true(all.sim.resets > 0);
     if (faults & FAULT_FULL_DISK) assert_true(all.sim.writes_refused_full > 0);
     if (faults & FAULT_SYNC_ERROR) assert_true(all.sim.faults > 0);
@@ -93,6 +98,12 @@ static void every_mutant_is_caught(void **state) {
         {MUTANT_ACK_BEFORE_APPEND, "full-disk", 10},
         {MUTANT_RAFT_REPLY_BEFORE_SYNC, "power-slow-disk", 40},
         {MUTANT_FORGET_PRODUCER_STATE, "restart", 20},
+        {MUTANT_GROUP_ACCEPT_ANY_COMMIT, "group", 10},
+        {MUTANT_GROUP_ACCEPT_STALE_MEMBER, "group", 10},
+        {MUTANT_GROUP_REUSE_GENERATION, "group", 3},
+        {MUTANT_GROUP_KEEP_ASSIGNMENT, "group", 3},
+        {MUTANT_GROUP_FORGET_COMMIT, "group", 3},
+        {MUTANT_GROUP_EXPIRE_IN_USE, "group-clock", 20},
     };
     for (size_t i = 0; i < COUNT_OF(hunts); i++) {
         bool caught = false;

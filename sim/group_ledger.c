@@ -1,0 +1,145 @@
+#include "sim/group_ledger.h"
+
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "sim/internal.h"
+
+enum { PARTITIONS_MAX = 32, CLIENTS_MAX = 32, GENERATIONS_MAX = 20000, IDENTITIES_MAX = 20000 };
+
+struct generation {
+    int32_t owners[PARTITIONS_MAX];  // identity + 1; 0: nobody was told
+};
+
+struct group_client {
+    int32_t generation;  // that it has an assignment of; -1: none
+    uint64_t owned;
+};
+
+struct group_ledger {
+    struct ledger *ledger;
+    int32_t partition_count;
+    int32_t client_count;
+    struct generation *generations;
+    int32_t newest;  // generation with an answered assignment
+    struct group_client clients[CLIENTS_MAX];
+    int32_t *clients_of;  // of each identity
+    int32_t identity_count;
+    int64_t acked[PARTITIONS_MAX];   // highest commit that was acknowledged
+    int64_t wanted[PARTITIONS_MAX];  // highest commit that was sent
+    uint64_t commits;
+    uint64_t assignments;
+};
+
+struct group_ledger *group_ledger_new(struct ledger *ledger, int32_t partition_count,
+                                      int32_t member_count) {
+    assert(partition_count <= PARTITIONS_MAX && member_count <= CLIENTS_MAX);
+    struct group_ledger *groups = sim_alloc(sizeof *groups);
+    groups->ledger = ledger;
+    groups->partition_count = partition_count;
+    groups->client_count = member_count;
+    groups->generations = sim_alloc(GENERATIONS_MAX * sizeof *groups->generations);
+    groups->clients_of = sim_alloc(IDENTITIES_MAX * sizeof *groups->clients_of);
+    for (int32_t i = 0; i < CLIENTS_MAX; i++)
+        groups->clients[i].generation = -1;
+    for (int32_t i = 0; i < PARTITIONS_MAX; i++)
+        groups->acked[i] = groups->wanted[i] = -1;
+    return groups;
+}
+
+void group_ledger_free(struct group_ledger *groups) {
+    if (groups == NULL) return;
+    free(groups->generations);
+    free(groups->clients_of);
+    free(groups);
+}
+
+int32_t group_ledger_identity(struct group_ledger *groups, int32_t client) {
+    assert(groups->identity_count < IDENTITIES_MAX);
+    groups->clients_of[groups->identity_count] = client;
+    return groups->identity_count++;
+}
+
+int32_t group_ledger_generation(const struct group_ledger *groups) {
+    return groups->newest;
+}
+
+void group_ledger_joined(struct group_ledger *groups, int32_t generation, int32_t floor) {
+    if (generation >= floor) return;
+    ledger_violate(groups->ledger, "a member joined generation %d after generation %d", generation,
+                   floor);
+}
+
+void group_ledger_alive(struct group_ledger *groups, int32_t generation, int32_t floor) {
+    if (generation >= floor) return;
+    ledger_violate(groups->ledger,
+                   "a member of generation %d is told that all is well in generation %d",
+                   generation, floor);
+}
+
+void group_ledger_assigned(struct group_ledger *groups, int32_t identity, int32_t generation,
+                           uint64_t owned) {
+    if (generation < 0 || generation >= GENERATIONS_MAX) {
+        ledger_violate(groups->ledger, "generation %d", generation);
+        return;
+    }
+    struct generation *g = &groups->generations[generation];
+    for (int32_t i = 0; i < groups->partition_count; i++) {
+        if ((owned >> i & 1) == 0) continue;
+        if (g->owners[i] != 0 && g->owners[i] != identity + 1) {
+            ledger_violate(groups->ledger, "partition %d has two owners in generation %d", i,
+                           generation);
+        }
+        g->owners[i] = identity + 1;
+    }
+    struct group_client *client = &groups->clients[groups->clients_of[identity]];
+    client->generation = generation;
+    client->owned = owned;
+    groups->newest = MAX(groups->newest, generation);
+    groups->assignments++;
+}
+
+void group_ledger_gone(struct group_ledger *groups, int32_t client) {
+    groups->clients[client].generation = -1;
+}
+
+bool group_ledger_is_settled(const struct group_ledger *groups) {
+    uint64_t owned = 0;
+    for (int32_t i = 0; i < groups->client_count; i++) {
+        if (groups->clients[i].generation != groups->newest) return false;
+        owned |= groups->clients[i].owned;
+    }
+    return owned == (UINT64_C(1) << groups->partition_count) - 1;
+}
+
+void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset) {
+    groups->wanted[partition] = MAX(groups->wanted[partition], offset);
+}
+
+void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset) {
+    groups->acked[partition] = MAX(groups->acked[partition], offset);
+    groups->commits++;
+}
+
+int64_t group_ledger_offset(const struct group_ledger *groups, int32_t partition) {
+    return groups->acked[partition];
+}
+
+void group_ledger_fetched(struct group_ledger *groups, int32_t partition, int64_t offset,
+                          int64_t floor) {
+    if (offset < floor) {
+        ledger_violate(groups->ledger,
+                       "the committed offset of partition %d went back from %lld to %lld",
+                       partition, (long long)floor, (long long)offset);
+    } else if (offset > groups->wanted[partition]) {
+        ledger_violate(groups->ledger, "nobody committed offset %lld of partition %d",
+                       (long long)offset, partition);
+    }
+}
+
+uint64_t group_ledger_commits(const struct group_ledger *groups) {
+    return groups->commits;
+}
+uint64_t group_ledger_assignments(const struct group_ledger *groups) {
+    return groups->assignments;
+}
