@@ -246,7 +246,8 @@ void classic_select_protocol(const struct classic_group *c, struct slice *name) 
 
 static void append_topics(struct string_buffer *out, struct slice metadata) {
     struct reader in = reader_of(metadata);
-    int16_t version = MIN(reader_i16(&in), (int16_t)3);
+    int16_t version = reader_i16(&in);
+    if (version > 3) version = 3;
     struct arena arena;
     struct consumer_protocol_subscription s;
     arena_init(&arena);
