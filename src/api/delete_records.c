@@ -82,8 +82,8 @@ void api_delete_records(struct api_call *call) {
     int32_t count = 0;
     for (int32_t t = 0; t < request->topics_count; t++)
         count += request->topics[t].partitions_count;
-    delete->list = arena_zalloc(call->arena, (size_t)count, sizeof *delete->list);
-    net_request_charge(call->net, (size_t)count * sizeof *delete->list);
+    delete->list = partition_rows_new(call, (size_t)count, sizeof *delete->list);
+    if (delete->list == NULL) return;
     partition_rows_init(&delete->rows, call, sizeof(struct partition_rows_part));
     struct delete_row *row = delete->list;
     for (int32_t t = 0; t < request->topics_count; t++) {

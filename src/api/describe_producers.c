@@ -75,8 +75,8 @@ void api_describe_producers(struct api_call *call) {
     for (int32_t t = 0; t < request->topics_count; t++) {
         count += request->topics[t].partition_indexes_count;
     }
-    describe->list = arena_zalloc(call->arena, (size_t)count, sizeof *describe->list);
-    net_request_charge(call->net, (size_t)count * sizeof *describe->list);
+    describe->list = partition_rows_new(call, (size_t)count, sizeof *describe->list);
+    if (describe->list == NULL) return;
     partition_rows_init(&describe->rows, call, sizeof(struct partition_rows_part));
     struct producers_row *row = describe->list;
     for (int32_t t = 0; t < request->topics_count; t++) {

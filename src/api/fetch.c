@@ -392,14 +392,15 @@ static void add_row(struct fetch *fetch, struct fetch_row *row) {
     resolve(fetch, row);
 }
 
-static void rows_of_request(struct fetch *fetch) {
+// False: there are too many, and the call is over.
+static bool rows_of_request(struct fetch *fetch) {
     const struct fetch_request *request = fetch->call->request;
     size_t count = 0;
     for (int32_t t = 0; t < request->topics_count; t++) {
         count += (size_t)request->topics[t].partitions_count;
     }
-    struct fetch_row *row = arena_zalloc(fetch->call->arena, count, sizeof *row);
-    net_request_charge(fetch->call->net, count * sizeof *row);
+    struct fetch_row *row = partition_rows_new(fetch->call, count, sizeof *row);
+    if (row == NULL) return false;
     for (int32_t t = 0; t < request->topics_count; t++) {
         const struct fetch_request_topic *topic = &request->topics[t];
         for (int32_t p = 0; p < topic->partitions_count; p++, row++) {
@@ -407,6 +408,7 @@ static void rows_of_request(struct fetch *fetch) {
             add_row(fetch, row);
         }
     }
+    return true;
 }
 
 // A row for every active partition of the session that has none yet; true when there was one. The
@@ -469,8 +471,7 @@ static enum err begin(struct fetch *fetch) {
                    request->session_epoch == FETCH_SESSION_EPOCH_FINAL;
     if (is_full) {
         if (call->version >= 7) fetch_session_remove(sessions, request->session_id);
-        rows_of_request(fetch);
-        return ERR_NONE;
+        return rows_of_request(fetch) ? ERR_NONE : ERR_LIMIT;
     }
     enum err err = fetch_session_continue(sessions, request->session_id, request->session_epoch,
                                           call->version >= 13, &fetch->session);
@@ -481,8 +482,7 @@ static enum err begin(struct fetch *fetch) {
         bool is_empty = fetch->session->by_key.count == 0;
         end_session(fetch);
         if (!is_empty) return ERR_FETCH_SESSION_ID_NOT_FOUND;
-        rows_of_request(fetch);
-        return ERR_NONE;
+        return rows_of_request(fetch) ? ERR_NONE : ERR_LIMIT;
     }
     fetch->is_incremental = true;
     fetch->session_epoch = fetch->session->epoch;
@@ -514,6 +514,7 @@ void api_fetch(struct api_call *call) {
     partition_rows_init(&fetch->rows, call, sizeof(struct fetch_part));
     set_limits(fetch);
     enum err err = begin(fetch);
+    if (err == ERR_LIMIT) return;  // the call is over
     if (err != ERR_NONE) {
         struct fetch_response *response = call->response;
         response->error_code = err_wire(err);

@@ -215,8 +215,8 @@ void api_list_offsets(struct api_call *call) {
     int32_t count = 0;
     for (int32_t t = 0; t < request->topics_count; t++)
         count += request->topics[t].partitions_count;
-    list->list = arena_zalloc(call->arena, (size_t)count, sizeof *list->list);
-    net_request_charge(call->net, (size_t)count * sizeof *list->list);
+    list->list = partition_rows_new(call, (size_t)count, sizeof *list->list);
+    if (list->list == NULL) return;
     list->deadline_ns = UINT64_MAX;
     if (call->version >= 10 && request->timeout_ms > 0) {
         list->deadline_ns = call->net->received_ns + (uint64_t)request->timeout_ms * 1000000;

@@ -8,12 +8,12 @@
 #include "metadata/image.h"
 #include "net/net.h"
 
-struct config;           // config/config.h: the node's own settings
+struct config;             // config/config.h: the node's own settings
 struct group_coordinator;  // group/group.h: this reactor's partitions of __consumer_offsets
-struct fetch_sessions;   // api/fetch_session.h: KIP-227 sessions of this reactor's connections
-struct producer_ids;     // api/producer_ids.h: ids for idempotent producers
-struct raft;             // raft/raft.h: the metadata quorum's node
-struct replica_manager;  // replica/replica_manager.h: this reactor's partitions
+struct fetch_sessions;     // api/fetch_session.h: KIP-227 sessions of this reactor's connections
+struct producer_ids;       // api/producer_ids.h: ids for idempotent producers
+struct raft;               // raft/raft.h: the metadata quorum's node
+struct replica_manager;    // replica/replica_manager.h: this reactor's partitions
 
 // Who this node is. Immutable, shared by all reactors.
 struct node_identity {

@@ -60,8 +60,8 @@ void api_offset_for_leader_epoch(struct api_call *call) {
     int32_t count = 0;
     for (int32_t t = 0; t < request->topics_count; t++)
         count += request->topics[t].partitions_count;
-    lookup->list = arena_zalloc(call->arena, (size_t)count, sizeof *lookup->list);
-    net_request_charge(call->net, (size_t)count * sizeof *lookup->list);
+    lookup->list = partition_rows_new(call, (size_t)count, sizeof *lookup->list);
+    if (lookup->list == NULL) return;
     partition_rows_init(&lookup->rows, call, sizeof(struct partition_rows_part));
     struct epoch_row *row = lookup->list;
     for (int32_t t = 0; t < request->topics_count; t++) {

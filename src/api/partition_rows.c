@@ -1,5 +1,21 @@
 #include "api/partition_rows.h"
 
+// What an answer's struct, its encoding and its part of the reply take, at most.
+#define ANSWER_SIZE ((size_t)256)
+// A request of this much is served however full the budget is: frames were charged before.
+#define SMALL_SIZE ((size_t)1 << 20)
+
+void *partition_rows_new(struct api_call *call, size_t count, size_t row_size) {
+    size_t each = row_size + ANSWER_SIZE;
+    size_t most = MAX(budget_left(net_budget(call->net->net)), SMALL_SIZE);
+    if (count > most / each) {
+        api_close(call, "a request about more partitions than memory allows");
+        return NULL;
+    }
+    net_request_charge(call->net, count * each);
+    return arena_zalloc(call->arena, count, row_size);
+}
+
 void partition_rows_init(struct partition_rows *rows, struct api_call *call, size_t part_size) {
     size_t reactors = (size_t)call->node->reactor_count;
     *rows = (struct partition_rows){.call = call, .part_size = part_size};

@@ -45,6 +45,11 @@ struct partition_rows {
 typedef void partition_rows_run(struct partition_rows_part *part);
 typedef void partition_rows_done(struct partition_rows *rows);
 
+// Zeroed rows of `row_size` bytes in the call's arena, charged to the memory budget with what their
+// answers will take. A row is many times as large as what names it in the request, so one that does
+// not fit ends here: NULL, the connection is closed and the call is over.
+void *partition_rows_new(struct api_call *call, size_t count, size_t row_size);
+
 // `part_size`: of the struct that begins with a partition_rows_part; zeroed when made.
 void partition_rows_init(struct partition_rows *rows, struct api_call *call, size_t part_size);
 // The row's index is set. `topic` NULL or without this partition: UNKNOWN_TOPIC_OR_PARTITION.

@@ -432,8 +432,8 @@ void api_produce(struct api_call *call) {
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         produce->row_count += request->topic_data[t].partition_data_count;
     }
-    produce->list = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *produce->list);
-    net_request_charge(call->net, (size_t)produce->row_count * sizeof *produce->list);
+    produce->list = partition_rows_new(call, (size_t)produce->row_count, sizeof *produce->list);
+    if (produce->list == NULL) return;
     partition_rows_init(&produce->rows, call, sizeof(struct produce_part));
     make_rows(produce, request);
     partition_rows_start(&produce->rows, run, done);

@@ -187,6 +187,34 @@ def delete_records_refused(kit):
     equal(kit.delete_records(both, 1)['low_watermark'], 1)
 
 
+# ---- Markers
+
+def write_markers(kit):
+    """An operator ends a transaction by hand (KIP-664): the marker is in the log, once per partition."""
+    t = kit.create(partitions=2)
+    pid, epoch = kit.producer_id()
+    kit.put(t, b'plain')
+    for version, commit in ((1, False), (1, True), (2, True)):
+        r = kit.call('write_txn_markers', version, {'markers': [
+            {'producer_id': pid, 'producer_epoch': epoch, 'transaction_result': commit,
+             'coordinator_epoch': 3, 'topics': [{'name': t, 'partition_indexes': [0, 1, 9]},
+                                                {'name': 'no-such-topic',
+                                                 'partition_indexes': [0]}]}]})
+        m = r['markers'][0]
+        equal(m['producer_id'], pid)
+        equal(sorted((x['name'], p['partition_index'], wire.err(p['error_code']))
+                     for x in m['topics'] for p in x['partitions']),
+              sorted([(t, 0, 'NONE'), (t, 1, 'NONE'), (t, 9, 'UNKNOWN_TOPIC_OR_PARTITION'),
+                      ('no-such-topic', 0, 'UNKNOWN_TOPIC_OR_PARTITION')]))
+    rows = [b for b in kit.read(t) if b.is_control]
+    equal([(b.pid, b.pid_epoch, b.sequence, b.count, b.attributes) for b in rows],
+          [(pid, epoch, -1, 1, 48)] * 3)
+    equal([b.records()[0]['key'] for b in rows], [b'\0\0\0\0', b'\0\0\0\1', b'\0\0\0\1'])
+    equal(rows[0].records()[0]['value'], b'\0\0\0\0\0\3')
+    true(all(b.crc_ok() for b in rows), 'CRC of a marker')
+    equal(kit.fetch(t, 0, isolation=1)['last_stable_offset'], 4)
+
+
 # ---- Producers, directories
 
 def producer_ids(kit):
@@ -260,5 +288,6 @@ def describe_log_dirs(kit):
 def run(kit, attempt):
     for test in (every_version, special_offsets, by_timestamp, timestamps_out_of_order, isolation,
                  places_and_epochs, named_twice, own_writes, many_lookups, epoch_ends, delete_records,
-                 delete_records_refused, producer_ids, describe_producers, describe_log_dirs):
+                 delete_records_refused, write_markers, producer_ids,
+                 describe_producers, describe_log_dirs):
         attempt('offsets/' + test.__name__.replace('_', '-'), test, kit)
