@@ -2,6 +2,8 @@
 // named. Which API has which is Kafka's history; there is no rule in it.
 #include "api/error_response.h"
 
+#include "api/error_response_groups.h"
+
 // ---- At the top ----
 
 #define NO_TEXT SIZE_MAX
@@ -22,7 +24,6 @@ static const struct {
     AT_TOP(API_FETCH, fetch),
     AT_TOP(API_INIT_PRODUCER_ID, init_producer_id),
     AT_TOP(API_METADATA, metadata),
-    AT_TOP(API_JOIN_GROUP, join_group),
     AT_TOP(API_SYNC_GROUP, sync_group),
     AT_TOP(API_HEARTBEAT, heartbeat),
     AT_TOP(API_LEAVE_GROUP, leave_group),
@@ -364,6 +365,12 @@ static const struct {
     void (*fill)(struct api_call *call, int16_t code, struct slice text);
 } in_elements[] = {
     {API_PRODUCE, fill_produce},
+    {API_JOIN_GROUP, fill_join_group},
+    {API_OFFSET_COMMIT, fill_offset_commit},
+    {API_OFFSET_FETCH, fill_offset_fetch},
+    {API_FIND_COORDINATOR, fill_find_coordinator},
+    {API_DESCRIBE_GROUPS, fill_describe_groups},
+    {API_DELETE_GROUPS, fill_delete_groups},
     {API_FETCH, fill_fetch},
     {API_LIST_OFFSETS, fill_list_offsets},
     {API_METADATA, fill_metadata},
