@@ -110,3 +110,14 @@ void fill_delete_groups(struct api_call *call, int16_t code, UNUSED struct slice
         response->results[i].error_code = code;
     }
 }
+
+void fill_consumer_group_describe(struct api_call *call, int16_t code, UNUSED struct slice text) {
+    const struct consumer_group_describe_request *request = call->request;
+    struct consumer_group_describe_response *response = call->response;
+    response->groups_count = MAX(request->group_ids_count, 0);
+    response->groups = consumer_group_describe_response_group_new(call->arena, response->groups_count);
+    for (int32_t i = 0; i < response->groups_count; i++) {
+        response->groups[i].group_id = request->group_ids[i];
+        response->groups[i].error_code = code;
+    }
+}

@@ -10,3 +10,4 @@ void fill_offset_fetch(struct api_call *call, int16_t code, struct slice text);
 void fill_find_coordinator(struct api_call *call, int16_t code, struct slice text);
 void fill_describe_groups(struct api_call *call, int16_t code, struct slice text);
 void fill_delete_groups(struct api_call *call, int16_t code, struct slice text);
+void fill_consumer_group_describe(struct api_call *call, int16_t code, struct slice text);
