@@ -27,9 +27,8 @@ void api_delete_groups(struct api_call *call) {
     response->results = delete_groups_response_result_new(call->arena, request->groups_names_count);
     group_routes_init(&d->routes, call, routed);
     for (int32_t i = 0; i < request->groups_names_count; i++) {
-        struct slice id = request->groups_names[i];
-        group_routes_add(&d->routes, &d->list[i], id, request, &response->results[i]);
-        if (id.size == 0) d->list[i].result = ERR_INVALID_GROUP_ID;
+        group_routes_add(&d->routes, &d->list[i], request->groups_names[i], request,
+                         &response->results[i]);
     }
     group_routes_start(&d->routes);
 }

@@ -36,7 +36,6 @@ void api_describe_groups(struct api_call *call) {
     for (int32_t i = 0; i < request->groups_count; i++) {
         group_routes_add(&d->routes, &d->list[i], request->groups[i], request,
                          &response->groups[i]);
-        if (request->groups[i].size == 0) d->list[i].result = ERR_INVALID_GROUP_ID;
     }
     group_routes_start(&d->routes);
 }

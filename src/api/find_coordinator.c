@@ -36,9 +36,8 @@ static struct found find(const struct api_call *call, int8_t type, struct slice 
     struct found f = {.node_id = -1, .host = SLICE_EMPTY, .port = -1};
     if (type == KEY_GROUP) return find_group(call, key);
     f.error = ERR_INVALID_REQUEST;
-    f.text = type == KEY_TRANSACTION ? "Transactions are not supported yet"
-             : type == KEY_SHARE     ? "Share groups are not supported yet"
-                                     : "Unknown coordinator type";
+    if (type == KEY_TRANSACTION) f.text = "Transactions are not supported yet";
+    if (type == KEY_SHARE) f.text = "Share groups are not supported yet";
     return f;
 }
 
@@ -48,9 +47,7 @@ static void answer(struct api_call *call) {
     if (call->version < VERSION_BATCH) {
         struct found f = find(call, request->key_type, request->key);
         response->error_code = err_wire(f.error);
-        response->error_message = slice_cstring(f.text != NULL        ? f.text
-                                                : f.error == ERR_NONE ? NULL
-                                                                      : err_text(f.error));
+        response->error_message = slice_cstring(f.text != NULL ? f.text : err_text(f.error));
         response->node_id = f.node_id;
         response->host = arena_copy(call->arena, f.host);
         response->port = f.port;
@@ -65,9 +62,9 @@ static void answer(struct api_call *call) {
         struct find_coordinator_response_coordinator *c = &response->coordinators[i];
         c->key = request->coordinator_keys[i];
         c->error_code = err_wire(f.error);
-        c->error_message = slice_cstring(f.text != NULL        ? f.text
-                                         : f.error == ERR_NONE ? NULL
-                                                               : err_text(f.error));
+        // Where all is well single answers say NONE (the text of no error), batches nothing.
+        const char *text = f.text != NULL ? f.text : f.error == ERR_NONE ? "" : err_text(f.error);
+        c->error_message = slice_cstring(text);
         c->node_id = f.node_id;
         c->host = arena_copy(call->arena, f.host);
         c->port = f.port;

@@ -90,6 +90,5 @@ void api_offset_commit(struct api_call *call) {
     }
     group_routes_init(&c->routes, call, routed);
     group_routes_add(&c->routes, &c->route, request->group_id, &c->known, call->response);
-    if (request->group_id.size == 0) c->route.result = ERR_INVALID_GROUP_ID;
     group_routes_start(&c->routes);
 }

@@ -244,7 +244,8 @@ void classic_select_protocol(const struct classic_group *c, struct slice *name) 
 
 // ---- Subscriptions (of protocol type "consumer") ----
 
-static void append_topics(struct string_buffer *out, struct slice metadata) {
+// False when the metadata is not that of Kafka's consumers.
+static bool append_topics(struct string_buffer *out, struct slice metadata) {
     struct reader in = reader_of(metadata);
     int16_t version = reader_i16(&in);
     if (version > 3) version = 3;
@@ -259,6 +260,7 @@ static void append_topics(struct string_buffer *out, struct slice metadata) {
         string_buffer_append_char(out, '\0');
     }
     arena_deinit(&arena);
+    return readable;
 }
 
 static void compute_subscriptions(struct classic_group *c) {
@@ -267,19 +269,23 @@ static void compute_subscriptions(struct classic_group *c) {
         return;
     struct string_buffer topics;
     string_buffer_init(&topics);
+    bool readable = true;
     map_for_each(n, &c->members) {
         const struct classic_member *m = container_of(n, struct classic_member, by_id);
         for (int32_t i = 0; i < m->protocol_count; i++) {
             if (slice_equal(m->protocols[i].name, c->protocol_name))
-                append_topics(&topics, m->protocols[i].metadata);
+                readable &= append_topics(&topics, m->protocols[i].metadata);
         }
     }
-    set_slice(&c->subscribed, string_buffer_slice(&topics));
+    if (readable) set_slice(&c->subscribed, string_buffer_slice(&topics));
     string_buffer_deinit(&topics);
 }
 
 bool classic_is_subscribed(const struct group *g, struct slice topic) {
     const struct classic_group *c = g->classic;
+    // Members whose subscription cannot be read may want any topic, as in Kafka.
+    if (c != NULL && c->members.count > 0 && slice_is_null(c->subscribed))
+        return slice_equal_cstring(c->protocol_type, "consumer");
     struct slice rest = c == NULL ? SLICE_EMPTY : c->subscribed, one;
     while (rest.size > 0 && slice_split(rest, '\0', &one, &rest)) {
         if (slice_equal(one, topic)) return true;

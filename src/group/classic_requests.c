@@ -468,7 +468,7 @@ enum err classic_check_commit(struct group *g, struct slice member_id, struct sl
     if (env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT)) return ERR_NONE;
     // A simple consumer of a group without members.
     if (generation < 0 && is_empty) return ERR_NONE;
-    if (c == NULL) return ERR_ILLEGAL_GENERATION;
+    if (c == NULL) return ERR_UNKNOWN_MEMBER_ID;
     if (generation >= 0 || member_id.size > 0 || !slice_is_null(instance_id)) {
         enum err err = check_member(c, member_id, instance_id);
         if (err != ERR_NONE) return err;

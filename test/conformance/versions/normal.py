@@ -22,6 +22,8 @@ class Normal:
         text = text.replace(broker.data, 'DATA')
         for port, word in ((broker.port, 'PORT'), (broker.controller_port, 'CONTROLLER')):
             text = re.sub(r'(?<!\d)%d(?!\d)' % port, word, text)
+        # Member ids: client id or instance id, and a random part.
+        text = re.sub(r'\b([\w-]+)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b', r'\1-RANDOM', text)
         text = self.own.sub(r'\1N', text)
         text = re.sub(r'within \[-?\d+, \d+\]', 'within [TIME, TIME]', text)
         return re.sub(r'\b[A-Za-z0-9_-]{22}\b', self.known_id, text)

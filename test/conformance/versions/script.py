@@ -296,6 +296,7 @@ def changes(s, describe):
         incremental('client metrics', v, 16, 'm', (0, 'interval.ms', '60000'))
         incremental('client metrics, bad', v, 16, 'm', (0, 'interval.ms', '5'))
         incremental('bad type', v, 77, 'x', (0, 'retention.ms', '1'))
+        s.pause()
         describe('after', 4, 2, 'c', ['retention.ms', 'max.message.bytes', 'cleanup.policy'])
     for v in versions('alter_configs'):
         def alter(title, kind, name, *rows, validate=False):
@@ -306,6 +307,7 @@ def changes(s, describe):
         alter('bad value', 2, 'c', ('segment.bytes', 'many'))
         alter('null value', 2, 'c', ('segment.bytes', None))
         alter('unknown topic', 2, 'nope', ('segment.bytes', '2000000'))
+        s.pause()
         describe('after', 4, 2, 'c', ['retention.ms', 'segment.bytes'])
     for v in versions('list_config_resources'):
         s.call('all', 'list_config_resources', v, {})
@@ -404,6 +406,7 @@ def deletes(s):
             s.call('by id', 'delete_topics', v, {'timeout_ms': 10000, 'topics': [
                 {'name': None, 'topic_id': s.kit.ids['v7-b']}, {'name': None, 'topic_id': bytes(15) + b'\7'}]})
             s.call('name and id', 'delete_topics', v, {'timeout_ms': 10000, 'topics': [{'name': 'v7-a', 'topic_id': s.kit.ids['v7-a']}]})
+    s.pause()
     s.call('what is left', 'metadata', 9, {'topics': None})
 
 
