@@ -10,6 +10,7 @@ struct delete_row {
     struct partition_row row;
     int64_t offset;
     int64_t low_watermark;
+    struct partition_rows_sync sync;
 };
 
 struct delete_records {
@@ -29,17 +30,32 @@ static enum err delete_up_to(struct partition *partition, int64_t offset, int64_
     return ERR_NONE;
 }
 
-static void run(struct partition_rows_part *part) {
-    for (struct partition_row *at = part->first; at != NULL; at = at->next) {
-        struct delete_row *row = container_of(at, struct delete_row, row);
+static bool depends_on_sync(const struct delete_row *row, const struct partition *partition) {
+    if (row->offset == TO_HIGH_WATERMARK) return true;
+    return row->offset > partition->high_watermark &&
+           row->offset <= log_end_written(partition->log);
+}
+
+static void work_on(struct partition_rows_part *part) {
+    while (part->cursor != NULL) {
+        struct delete_row *row = container_of(part->cursor, struct delete_row, row);
+        part->cursor = row->row.next;
         struct partition *partition;
-        at->error =
-            partition_access(part->scatter_part.node, at->topic_id, at->index, -1, &partition);
-        if (at->error != ERR_NONE) continue;
-        at->error = delete_up_to(partition, row->offset, &row->low_watermark);
+        row->row.error = partition_access(part->scatter_part.node, row->row.topic_id,
+                                          row->row.index, -1, &partition);
+        if (row->row.error != ERR_NONE) continue;
+        if (depends_on_sync(row, partition) &&
+            partition_rows_wait_sync(&row->sync, &row->row, partition, work_on)) {
+            return;
+        }
+        row->row.error = delete_up_to(partition, row->offset, &row->low_watermark);
     }
-    replica_records_deleted(part->scatter_part.node->replicas);
     partition_rows_part_done(part);
+}
+
+static void run(struct partition_rows_part *part) {
+    part->cursor = part->first;
+    work_on(part);
 }
 
 static void done(struct partition_rows *rows) {

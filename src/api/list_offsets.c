@@ -22,8 +22,7 @@ struct list_row {
     const struct list_offsets_request_partition *asked;
     bool is_repetition;  // of a partition that was named before: not answered
     struct log_timestamp found;
-    struct produce_waiter waiter;
-    bool has_waited;
+    struct partition_rows_sync sync;
     struct log_lookup_op lookup;
 };
 
@@ -96,23 +95,8 @@ static void lookup_done(struct log_lookup_op *op, enum err result) {
     work_on(row->row.part);
 }
 
-static void waiter_done(struct produce_waiter *waiter, enum err result) {
-    // Whatever it is, looking at the partition again tells the client.
-    (void)result;
-    struct list_row *row = container_of(waiter, struct list_row, waiter);
-    row->has_waited = true;
-    row->row.part->cursor = &row->row;
-    work_on(row->row.part);
-}
-
-// True: the row waits for the sync of what is written now.
-static bool waits_for_sync(struct list_row *row, struct partition *partition) {
-    int64_t spec = row->asked->timestamp;
-    bool depends = spec >= 0 || spec == TIMESTAMP_LATEST || spec == TIMESTAMP_MAX;
-    if (!depends || row->has_waited) return false;
-    row->waiter.required = log_end_written(partition->log);
-    row->waiter.done = waiter_done;
-    return !partition_wait_produce(partition, &row->waiter);
+static bool depends_on_high_watermark(int64_t timestamp) {
+    return timestamp >= 0 || timestamp == TIMESTAMP_LATEST || timestamp == TIMESTAMP_MAX;
 }
 
 // Goes on with the part's rows until one needs a worker, or all are done.
@@ -127,7 +111,10 @@ static void work_on(struct partition_rows_part *part) {
         row->row.error = partition_access(node, row->row.topic_id, row->row.index,
                                           row->asked->current_leader_epoch, &partition);
         if (row->row.error != ERR_NONE) continue;
-        if (waits_for_sync(row, partition)) return;
+        if (depends_on_high_watermark(row->asked->timestamp) &&
+            partition_rows_wait_sync(&row->sync, &row->row, partition, work_on)) {
+            return;
+        }
         if (answer_from_memory(call, row, partition)) continue;
         if (env_clock_ns(node->env) > list->deadline_ns) {
             row->row.error = ERR_REQUEST_TIMED_OUT;

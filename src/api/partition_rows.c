@@ -102,3 +102,23 @@ void partition_rows_deinit(struct partition_rows *rows) {
         if (rows->parts[i] != NULL) scatter_part_deinit(&rows->parts[i]->scatter_part);
     }
 }
+
+// ---- Waiting for the sync ----
+
+static void synced(struct produce_waiter *waiter, enum err result) {
+    struct partition_rows_sync *sync = container_of(waiter, struct partition_rows_sync, waiter);
+    (void)result;
+    sync->is_over = true;
+    sync->row->part->cursor = sync->row;
+    sync->again(sync->row->part);
+}
+
+bool partition_rows_wait_sync(struct partition_rows_sync *sync, struct partition_row *row,
+                              struct partition *partition, partition_rows_run *again) {
+    if (sync->is_over) return false;
+    sync->row = row;
+    sync->again = again;
+    sync->waiter.required = log_end_written(partition->log);
+    sync->waiter.done = synced;
+    return !partition_wait_produce(partition, &sync->waiter);
+}

@@ -13,6 +13,7 @@
 
 #include "api/call.h"
 #include "api/scatter.h"
+#include "replica/partition.h"
 
 struct partition_row {
     struct partition_rows_part *part;  // NULL: refused at home
@@ -71,3 +72,20 @@ void partition_rows_part_done(struct partition_rows_part *part);
 // To be called by `done` right before the call is ended, after everything was copied out of the
 // parts' arenas.
 void partition_rows_deinit(struct partition_rows *rows);
+
+// ---- Waiting for the sync ----
+
+// With durability fsync the high watermark lags behind the written end by the sync that is in
+// flight. A client that wrote with acks=1 and then asks for the end, or deletes up to it, must find
+// its own records, so a row that depends on the high watermark waits once until what was written is
+// synced.
+struct partition_rows_sync {
+    struct produce_waiter waiter;
+    struct partition_row *row;
+    partition_rows_run *again;
+    bool is_over;
+};
+// At the owner. True: when it is synced (or never will be: looking again tells), part->cursor is
+// `row` and `again` is called. False: go on.
+bool partition_rows_wait_sync(struct partition_rows_sync *sync, struct partition_row *row,
+                              struct partition *partition, partition_rows_run *again);

@@ -113,6 +113,9 @@ def own_writes(kit):
         error_is(kit.produce(t, wire.batch([b'x'], timestamp=ts), acks=1)['error_code'], 'NONE')
         spec, want = ((-1, (i + 1, -1)), (-3, (i, ts)), (ts, (i, ts)))[i % 3]
         equal(offset(kit, t, spec), want, 'offset of %d' % spec)
+        if i % 10 == 9:
+            r = kit.delete_records(t, i + 1 if i % 20 == 9 else -1)
+            equal((wire.err(r['error_code']), r['low_watermark']), ('NONE', i + 1))
     equal(offset(kit, t, -1, isolation=1)[0], 50)
 
 
