@@ -3,6 +3,7 @@ import os
 
 import judge
 import wire
+from kit import Kit, equal
 
 # Assignments are made at once, so that answers do not depend on time.
 PROPS = {'group.consumer.assignment.interval.ms': 0, 'group.consumer.min.assignment.interval.ms': 0,
@@ -216,7 +217,7 @@ class Script(judge.Script):
 
         def loaded():
             return all(self.kit.call('consumer_group_heartbeat', 1, {
-                'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] == 69
+                'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] in (69, 25)
                 for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0', 'reg'))
         self.kit.wait(loaded, 'coordinators are not ready', 30)
 
@@ -229,5 +230,34 @@ class Script(judge.Script):
         return self.answers
 
 
+def after_a_kill(lane):
+    """What is described is what the records say: the same after kill -9, and members go on."""
+    b = lane.broker(dict(PROPS), name='killed')
+    script = Script(Kit(lane, b), b)
+    kit = script.kit
+    kit.create('t', partitions=6)
+    kit.create('u', partitions=2)
+    script.ready()
+    script.several()
+    script.static()
+
+    def described():
+        rows = kit.call('consumer_group_describe', 1, {'group_ids': ['sev', 'sta'],
+                                                       'include_authorized_operations': False})['groups']
+        for g in rows:
+            g['members'].sort(key=lambda m: m['member_id'])
+        return rows
+    before = described()
+    b.kill()
+    b.start()
+    script.ready()
+    equal(described(), before)
+    epoch = [m['member_epoch'] for m in before[1]['members']]
+    equal(script.beat('', 'sta', 'm3', epoch[0], show=False)[0], epoch[0])
+    lane.stop(b)
+
+
 def run(lane):
     judge.run(lane, Script, PROPS, KEPT)
+    if lane.kind == 'taccola':
+        lane.attempt('the same after kill -9', after_a_kill, lane)
