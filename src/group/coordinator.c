@@ -87,6 +87,13 @@ static void failed(void *store, enum err error, struct slice sentence) {
               SLICE_PRINT(sentence));
 }
 
+static void start_housekeeping(struct group_shard *s) {
+    int64_t interval =
+        config_long(s->coordinator->config, BROKER_OFFSETS_RETENTION_CHECK_INTERVAL_MS);
+    runtime_timer_start(partition_log_shard(s->log), &s->housekeeping,
+                        env_now_ns(group_env(s)) + (uint64_t)MAX(interval, (int64_t)1) * 1000000U);
+}
+
 static void loaded(struct store *store) {
     struct group_shard *s = container_of(store, struct group_shard, store);
     s->is_loaded = true;
@@ -95,8 +102,9 @@ static void loaded(struct store *store) {
         if (g->classic != NULL) classic_loaded(g);
         if (g->consumer != NULL) consumer_loaded(g);
     }
-    runtime_timer_start(partition_log_shard(s->log), &s->housekeeping,
-                        env_now_ns(group_env(s)) + 1000000000U);
+    // The first time after a whole interval, as in Kafka: a group that just became empty stays
+    // listed.
+    start_housekeeping(s);
 }
 
 // ---- Housekeeping: expiry of offsets, shrinking ----
@@ -108,16 +116,12 @@ static void expire(struct group_shard *s, struct group *g, struct runtime_result
 
 static void housekeep(struct runtime_timer *timer) {
     struct group_shard *s = container_of(timer, struct group_shard, housekeeping);
-    struct env *env = group_env(s);
     map_for_each(n, &s->groups) {
         struct group *g = container_of(n, struct group, by_id);
         group_run(s, g->id, expire);
     }
     partition_log_shrink(s->log);
-    int64_t interval =
-        config_long(s->coordinator->config, BROKER_OFFSETS_RETENTION_CHECK_INTERVAL_MS);
-    runtime_timer_start(partition_log_shard(s->log), &s->housekeeping,
-                        env_now_ns(env) + (uint64_t)MAX(interval, (int64_t)1) * 1000000U);
+    start_housekeeping(s);
 }
 
 // ---- Publishing ----

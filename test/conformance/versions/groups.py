@@ -1,7 +1,7 @@
 """Classic groups and offsets at every version, as script.py does it: the life of a group with one member, and what is refused on the way."""
 import wire
 
-SESSION = 30000
+SESSION = 600000  # no session ends within the run
 
 
 def versions(name):
