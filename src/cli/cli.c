@@ -272,7 +272,7 @@ void cli_stop(struct cli *cli) {
 
 bool cli_pass(struct cli *cli, uint64_t wait_ns) {
     cli_env(cli);
-    if (!cli->signalled) env_posix_pass(cli->posix, wait_ns);
+    env_posix_pass(cli->posix, wait_ns);  // also after a signal: who leaves a group says so
     return !cli->signalled;
 }
 

@@ -1,11 +1,11 @@
-// consume: prints the records of a topic's partitions, without a group.
+// consume: prints the records of a topic's partitions, alone or as a member of a group.
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/time_text.h"
 #include "base/utf8.h"
 #include "cli/session.h"
-#include "client/consumer.h"
+#include "client/group_consumer.h"
 
 static const struct cli_option consume_options[] = {
     {"--from-beginning", NULL, NULL, "begin at the oldest record (only new records)",
@@ -21,6 +21,11 @@ static const struct cli_option consume_options[] = {
     {"--read-uncommitted", NULL, NULL, "records of open and aborted transactions too",
      .is_number = false},
     {"--values-only", NULL, NULL, "print nothing but the values", .is_number = false},
+    {"--group", "-g", "GROUP", "read as a member of this group, from its committed offsets",
+     .is_number = false},
+    {"--assignor", NULL, "NAME", "range, roundrobin, sticky or cooperative-sticky (range)",
+     .is_number = false},
+    {"--instance-id", NULL, "ID", "a static member of the group", .is_number = false},
     {.name = NULL},
 };
 
@@ -28,7 +33,9 @@ struct consumption {
     struct cli *cli;
     struct session session;
     struct consumer *consumer;
+    struct group_consumer *group;  // with --group; then `consumer` is its reader
     struct client_topic *topic;
+    bool closed;
     int64_t left;  // records still to print
     bool json, values_only;
     struct string_buffer line;
@@ -106,7 +113,20 @@ static bool print_record(struct consumption *c, const struct consumer_record *re
     return fwrite(c->line.text, 1, c->line.size, stdout) == c->line.size;
 }
 
+// A member of a group is at the end when its partitions are: others have the rest.
+static bool group_at_end(const struct consumption *c) {
+    if (!group_consumer_is_stable(c->group)) return false;
+    for (int32_t i = 0; i < group_consumer_assignment_count(c->group); i++) {
+        struct topic_partition id = group_consumer_assignment(c->group, i);
+        int64_t position, end;
+        if (!consumer_position(c->consumer, id.topic, id.partition, &position, &end)) return false;
+        if (end < 0 || position < end) return false;
+    }
+    return true;
+}
+
 static bool all_at_end(const struct consumption *c) {
+    if (c->group != NULL) return group_at_end(c);
     for (int32_t i = 0; i < c->topic->partition_count; i++) {
         int64_t position, end;
         if (!consumer_position(c->consumer, c->topic->name, i, &position, &end)) continue;
@@ -156,7 +176,8 @@ static int read_records(struct consumption *c) {
         struct consumer_record record;
         struct message error;
         message_init(&error);
-        enum err err = consumer_next(c->consumer, &record, &error);
+        enum err err = c->group != NULL ? group_consumer_next(c->group, &record, &error)
+                                        : consumer_next(c->consumer, &record, &error);
         if (err == ERR_WOULD_BLOCK) {
             if (exit_at_end && all_at_end(c)) break;
             if (fflush(stdout) != 0) break;
@@ -173,6 +194,49 @@ static int read_records(struct consumption *c) {
     return code;
 }
 
+// ---- As a member of a group ----
+
+static int join_group(struct consumption *c, const struct consumer_options *options) {
+    struct cli *cli = c->cli;
+    struct slice topic = slice_cstring(cli_argument(cli, 0));
+    enum assignor assignor = ASSIGNOR_RANGE;
+    const char *name = cli_value(cli, "--assignor");
+    if (name != NULL && !assignor_parse(slice_cstring(name), &assignor)) {
+        return cli_usage(cli, "there is no assignor %s", name);
+    }
+    if (cli_flag(cli, "--partition") || cli_flag(cli, "--offset")) {
+        return cli_usage(cli, "with --group the group says which partitions are read, from where");
+    }
+    struct group_consumer_options o = group_consumer_options_default();
+    o.group = slice_cstring(cli_value(cli, "--group"));
+    o.instance_id = slice_cstring(cli_value(cli, "--instance-id"));
+    o.topics = &topic;
+    o.topic_count = 1;
+    o.assignors = &assignor;
+    o.reset = cli_flag(cli, "--from-beginning") ? OFFSET_EARLIEST : OFFSET_LATEST;
+    o.consumer = *options;
+    struct message error;
+    message_init(&error);
+    if (group_consumer_new(c->session.client, &o, &c->group, &error) != ERR_NONE) {
+        return cli_fail(cli, "%s", error.text);
+    }
+    c->consumer = group_consumer_reader(c->group);
+    return 0;
+}
+
+static void left(void *context) {
+    ((struct consumption *)context)->closed = true;
+}
+
+// Commits and leaves, so that the others need not wait for the session to end.
+static void leave_group(struct consumption *c) {
+    enum { PASSES = 60 };
+    group_consumer_close(c->group, left, c);
+    for (int i = 0; i < PASSES && !c->closed; i++)
+        session_pass(&c->session, 100);
+    group_consumer_free(c->group);
+}
+
 static int run(struct cli *cli) {
     struct consumption c = {.cli = cli,
                             .left = cli_integer(cli, "--max-messages", INT64_MAX),
@@ -183,11 +247,19 @@ static int run(struct cli *cli) {
     if (code == 0) {
         struct consumer_options o = consumer_options_default();
         o.read_committed = !cli_flag(cli, "--read-uncommitted");
-        c.consumer = consumer_new(c.session.client, &o);
-        code = assign(&c);
+        if (cli_flag(cli, "--group")) {
+            code = join_group(&c, &o);
+        } else {
+            c.consumer = consumer_new(c.session.client, &o);
+            code = assign(&c);
+        }
         if (code == 0) code = read_records(&c);
     }
-    consumer_free(c.consumer);
+    if (c.group != NULL) {
+        leave_group(&c);
+    } else {
+        consumer_free(c.consumer);
+    }
     session_close(&c.session);
     string_buffer_deinit(&c.line);
     return code;
@@ -201,7 +273,8 @@ const struct cli_command command_consume = {
         "Shows key, value, timestamp and headers. Bytes that are not UTF-8 are shown in base64.",
     .example =
         "taccola consume payments --from-beginning --max-messages 1\n"
-        "  taccola consume payments --offset -10 --exit-at-end --output json",
+        "  taccola consume payments --offset -10 --exit-at-end --output json\n"
+        "  taccola consume payments --group billing --from-beginning",
     .options = consume_options,
     .arguments_min = 1,
     .arguments_max = 1,
