@@ -46,6 +46,7 @@ struct cli {
     struct given_option *given;
     int given_count;
     struct env_posix *posix;
+    bool running;  // in cli_run
     bool signalled;
 };
 
@@ -248,7 +249,9 @@ int cli_usage(const struct cli *cli, const char *format, ...) {
 static void signalled(void *context, UNUSED int signal) {
     struct cli *cli = context;
     cli->signalled = true;
-    env_posix_stop(cli->posix);
+    // A loop that is stopped waits for nothing any more; passes go on until the command has said
+    // goodbye.
+    if (cli->running) env_posix_stop(cli->posix);
 }
 
 struct env *cli_env(struct cli *cli) {
@@ -262,7 +265,9 @@ struct env *cli_env(struct cli *cli) {
 
 bool cli_run(struct cli *cli) {
     cli_env(cli);
+    cli->running = true;
     if (!cli->signalled) env_posix_run(cli->posix);
+    cli->running = false;
     return !cli->signalled;
 }
 

@@ -230,9 +230,10 @@ static void left(void *context) {
 
 // Commits and leaves, so that the others need not wait for the session to end.
 static void leave_group(struct consumption *c) {
-    enum { PASSES = 60 };
+    const uint64_t patience_ns = 5000000000U;
+    uint64_t deadline = env_now_ns(c->session.env) + patience_ns;
     group_consumer_close(c->group, left, c);
-    for (int i = 0; i < PASSES && !c->closed; i++)
+    while (!c->closed && env_now_ns(c->session.env) < deadline)
         session_pass(&c->session, 100);
     group_consumer_free(c->group);
 }
