@@ -22,6 +22,7 @@ struct clients {
     int32_t configs_altered;
     bool last_read_done;
     bool group_is_settled;
+    bool consumers_are_settled;
 };
 
 #define CLIENT_TOPIC "records"
@@ -57,6 +58,11 @@ struct group_ledger;
 // A group of members of the classic protocol; at rest when it has settled after the closing.
 void members_start(struct env *env, struct clients *clients, struct group_ledger *groups,
                    int32_t count);
+// The same of the consumer protocol (KIP-848), with the session timeout that the broker is
+// configured with.
+#define CONSUMER_SESSION_MS 1500
+void consumer_members_start(struct env *env, struct clients *clients, struct group_ledger *groups,
+                            int32_t count);
 // Fetches all committed offsets once; then last_read_done.
 void last_offsets_start(struct env *env, struct clients *clients, struct group_ledger *groups);
 // Checks that every topic and the last value that were acknowledged are there; then last_read_done.

@@ -40,6 +40,10 @@ static struct config *make_config(const struct cluster *cluster) {
         "offsets.topic.num.partitions=3",
         "group.min.session.timeout.ms=100",
         "group.initial.rebalance.delay.ms=50",
+        "group.consumer.session.timeout.ms=1500",
+        "group.consumer.min.session.timeout.ms=500",
+        "group.consumer.heartbeat.interval.ms=200",
+        "group.consumer.min.heartbeat.interval.ms=100",
         "offsets.retention.minutes=1",
         "offsets.retention.check.interval.ms=200",
     };

@@ -14,6 +14,7 @@ struct generation {
 struct group_client {
     int32_t generation;  // that it has an assignment of; -1: none
     uint64_t owned;
+    uint64_t heard_ns;  // when it sent the last heartbeat that was answered as fine
 };
 
 struct group_ledger {
@@ -101,6 +102,7 @@ void group_ledger_assigned(struct group_ledger *groups, int32_t identity, int32_
 
 void group_ledger_gone(struct group_ledger *groups, int32_t client) {
     groups->clients[client].generation = -1;
+    groups->clients[client].owned = 0;
 }
 
 bool group_ledger_is_settled(const struct group_ledger *groups) {
@@ -110,6 +112,37 @@ bool group_ledger_is_settled(const struct group_ledger *groups) {
         owned |= groups->clients[i].owned;
     }
     return owned == (UINT64_C(1) << groups->partition_count) - 1;
+}
+
+void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch,
+                        uint64_t sent_ns) {
+    struct group_client *own = &groups->clients[client];
+    if (epoch < own->generation) {
+        ledger_violate(groups->ledger, "a member's epoch went back from %d to %d", own->generation,
+                       epoch);
+    }
+    own->generation = epoch;
+    own->heard_ns = sent_ns;
+    groups->newest = MAX(groups->newest, epoch);
+}
+
+void group_ledger_given(struct group_ledger *groups, int32_t client, uint64_t owned,
+                        uint64_t now_ns, uint64_t session_ns) {
+    for (int32_t i = 0; i < groups->client_count; i++) {
+        const struct group_client *other = &groups->clients[i];
+        // One that fell silent may have been given up; it will be told so.
+        bool is_alive = other->generation >= 0 && now_ns < other->heard_ns + session_ns;
+        if (i == client || !is_alive || (other->owned & owned) == 0) continue;
+        ledger_violate(groups->ledger,
+                       "partition %d is given to a member while another one holds it",
+                       __builtin_ctzll(other->owned & owned));
+    }
+    groups->clients[client].owned = owned;
+    groups->assignments++;
+}
+
+void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t owned) {
+    groups->clients[client].owned = owned;
 }
 
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset) {

@@ -32,6 +32,17 @@ void group_ledger_gone(struct group_ledger *groups, int32_t client);
 // All clients own their part of one generation, and together everything.
 bool group_ledger_is_settled(const struct group_ledger *groups);
 
+// ---- The consumer protocol (KIP-848) ----
+
+// There a partition passes from one member to the next by itself. A member that heartbeats holds
+// what it was given until it says that it has not; nobody else may be given it before.
+void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch,
+                        uint64_t sent_ns);
+void group_ledger_given(struct group_ledger *groups, int32_t client, uint64_t owned,
+                        uint64_t now_ns, uint64_t session_ns);
+// About to be said to the coordinator.
+void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t owned);
+
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset);
 void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset);
 // What a fetch must answer at least: ask before sending it.

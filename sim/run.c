@@ -18,6 +18,7 @@ struct run {
     struct sim *sim;
     struct ledger *ledger;
     struct group_ledger *groups;
+    struct group_ledger *consumers;  // of the consumer protocol
     struct cluster cluster;
     struct clients clients;
     struct nemesis nemesis;
@@ -70,6 +71,8 @@ static void start_members(void *context) {
     struct run *run = context;
     members_start(sim_node_env(run->streams, 0), &run->clients, run->groups,
                   run->scenario->members);
+    consumer_members_start(sim_node_env(run->streams, 0), &run->clients, run->consumers,
+                           run->scenario->consumers);
 }
 
 static void start_last_offsets(void *context) {
@@ -151,6 +154,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->sim = sim_new(&sim_options);
     run->ledger = ledger_new(scenario->partitions, !scenario->page_cache);
     run->groups = group_ledger_new(run->ledger, scenario->partitions, scenario->members);
+    run->consumers = group_ledger_new(run->ledger, scenario->partitions, scenario->consumers);
     cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
     run->writers = add_node(run->sim, "writers");
     run->streams = add_node(run->sim, "streams");
@@ -162,22 +166,25 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     struct sim_node *others[] = {run->writers, run->streams, run->readers};
     nemesis_init(&run->nemesis, scenario, &run->cluster, others);
     run_steps(run);
-    *result = (struct run_result){.failed = is_violated(run),
-                                  .hash = sim_hash(run->sim),
-                                  .events = sim_event_count(run->sim),
-                                  .simulated_ms = sim_now_ns(run->sim) / NS_PER_MS,
-                                  .faults = run->nemesis.count,
-                                  .starts = run->cluster.starts,
-                                  .ledger = ledger_counts(run->ledger),
-                                  .commits = group_ledger_commits(run->groups),
-                                  .assignments = group_ledger_assignments(run->groups),
-                                  .sim = sim_counts(run->sim)};
+    *result = (struct run_result){
+        .failed = is_violated(run),
+        .hash = sim_hash(run->sim),
+        .events = sim_event_count(run->sim),
+        .simulated_ms = sim_now_ns(run->sim) / NS_PER_MS,
+        .faults = run->nemesis.count,
+        .starts = run->cluster.starts,
+        .ledger = ledger_counts(run->ledger),
+        .commits = group_ledger_commits(run->groups) + group_ledger_commits(run->consumers),
+        .assignments =
+            group_ledger_assignments(run->groups) + group_ledger_assignments(run->consumers),
+        .sim = sim_counts(run->sim)};
     if (result->failed) {
         snprintf(result->violation, sizeof result->violation, "%s", ledger_violation(run->ledger));
         if (options->log != NULL) sim_print_log(run->sim, options->log);
     }
     sim_free(run->sim);
     group_ledger_free(run->groups);
+    group_ledger_free(run->consumers);
     ledger_free(run->ledger);
     free(run);
 }
@@ -200,6 +207,7 @@ static const char *const mutant_names[] = {
     [MUTANT_GROUP_KEEP_ASSIGNMENT] = "group-keep-assignment",
     [MUTANT_GROUP_FORGET_COMMIT] = "group-forget-commit",
     [MUTANT_GROUP_EXPIRE_IN_USE] = "group-expire-in-use",
+    [MUTANT_GROUP_GIVE_BEFORE_REVOKED] = "group-give-before-revoked",
 };
 _Static_assert(COUNT_OF(mutant_names) == MUTANT_COUNT, "every mutant has a name");
 

@@ -31,11 +31,12 @@ struct scenario {
                       // acknowledged
     int32_t plain_writers;  // acks=1, no retries
     int32_t spoilers;       // send batches with a wrong CRC
-    int32_t readers;  // consumers of the client library, from the beginning and again from the
-                      // beginning
-    int32_t members;  // of one group: join, commit, leave, crash, fall silent
-    int32_t admins;   // create topics one after the other
-    uint32_t faults;  // enum fault
+    int32_t readers;    // consumers of the client library, from the beginning and again from the
+                        // beginning
+    int32_t members;    // of one group: join, commit, leave, crash, fall silent
+    int32_t consumers;  // the same in a group of the consumer protocol
+    int32_t admins;     // create topics one after the other
+    uint32_t faults;    // enum fault
     uint32_t fault_every_ms;  // on average
     uint32_t duration_ms;     // of simulated time; then everything heals and must come to rest
 };

@@ -78,6 +78,8 @@ enum mutant {
     MUTANT_GROUP_KEEP_ASSIGNMENT,      // a member keeps what it owned before
     MUTANT_GROUP_FORGET_COMMIT,        // a commit is answered, but not every one is written
     MUTANT_GROUP_EXPIRE_IN_USE,        // offsets expire while members read the topic
+    MUTANT_GROUP_GIVE_BEFORE_REVOKED,  // KIP-848: a partition gets a new owner while the old one
+                                       // still holds it
     MUTANT_COUNT,
 };
 bool env_mutant(const struct env *env, enum mutant mutant);

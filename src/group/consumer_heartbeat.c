@@ -266,6 +266,8 @@ struct others {
 
 static bool is_taken(void *context, const struct group_partition *p) {
     const struct others *o = context;
+    if (env_mutant(group_env(o->group->group->shard), MUTANT_GROUP_GIVE_BEFORE_REVOKED))
+        return false;
     map_for_each(n, &o->group->members) {
         const struct consumer_member *m = container_of(n, struct consumer_member, by_id);
         if (slice_equal(m->id, o->mine) || slice_equal(m->id, o->before)) continue;
@@ -436,6 +438,8 @@ enum err consumer_heartbeat(struct group_shard *s, struct group_call *call,
     if (refused) return err;
     err = find_member(&b, &refused);
     if (refused) return err;
+    // It was heard now, however long its records take to become durable.
+    if (b.member != NULL) consumer_restart_timer(b.member);
     struct message why_not;
     if (consumer_regex_check(b.group, b.request->subscribed_topic_regex, &why_not) != ERR_NONE)
         REFUSE(&b, ERR_INVALID_REGULAR_EXPRESSION,

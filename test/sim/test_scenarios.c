@@ -46,7 +46,7 @@ static uint64_t scenario_keeps_its_promises(const struct scenario *scenario) {
     }
     uint32_t faults = scenario->faults;
     assert_true(all.ledger.acked > 100 * SEEDS);
-    if (scenario->members > 0)
+    if (scenario->members + scenario->consumers > 0)
         assert_true(all.commits > 20 * SEEDS && all.assignments > 10 * SEEDS);
     if (faults != 0) assert_true(all.faults >= SEEDS);
     if (faults & FAULT_KILL) assert_true(all.sim.kills > SEEDS && all.starts > SEEDS);
@@ -104,6 +104,7 @@ static void every_mutant_is_caught(void **state) {
         {MUTANT_GROUP_KEEP_ASSIGNMENT, "group", 3},
         {MUTANT_GROUP_FORGET_COMMIT, "group", 3},
         {MUTANT_GROUP_EXPIRE_IN_USE, "group-clock", 20},
+        {MUTANT_GROUP_GIVE_BEFORE_REVOKED, "consumers", 5},
     };
     for (size_t i = 0; i < COUNT_OF(hunts); i++) {
         bool caught = false;
