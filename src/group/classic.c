@@ -124,11 +124,11 @@ static void member_free(struct classic_member *m) {
     memory_free(m);
 }
 
-static void end_waiting(struct classic_member *m, enum err why) {
+static void end_waiting(struct classic_member *m, enum err why, struct slice told_id) {
     if (m->joining != NULL) {
         struct group_call *call = m->joining;
         m->joining = NULL;
-        classic_fail_join(call, why, m->id);
+        classic_fail_join(call, why, told_id);
         group_call_finish(call, ERR_NONE);
     }
     if (m->syncing != NULL) {
@@ -142,7 +142,7 @@ static void end_waiting(struct classic_member *m, enum err why) {
 void classic_remove_member(struct classic_member *m, enum err why) {
     struct classic_group *c = m->group;
     bool led = slice_equal(c->leader, m->id);
-    end_waiting(m, why);
+    end_waiting(m, why, SLICE_EMPTY);
     member_free(m);
     if (!led) return;
     // Any other member leads; the rebalance that follows may choose another one.
@@ -156,7 +156,7 @@ void classic_remove_member(struct classic_member *m, enum err why) {
 struct classic_member *classic_replace_member(struct classic_member *old, struct slice new_id) {
     struct classic_group *c = old->group;
     bool led = slice_equal(c->leader, old->id);
-    end_waiting(old, ERR_FENCED_INSTANCE_ID);
+    end_waiting(old, ERR_FENCED_INSTANCE_ID, old->id);
     struct arena instance_arena;
     arena_init(&instance_arena);
     struct slice instance_id = arena_copy(&instance_arena, old->instance_id);
@@ -196,7 +196,7 @@ static bool all_support(const struct classic_group *c, struct slice name) {
 
 bool classic_supports(const struct classic_group *c, struct slice type,
                       const struct join_group_request *request) {
-    if (c->members.count == 0) return type.size > 0 && request->protocols_count > 0;
+    if (c->state == CLASSIC_EMPTY) return type.size > 0 && request->protocols_count > 0;
     if (!slice_equal(c->protocol_type, type)) return false;
     for (int32_t i = 0; i < request->protocols_count; i++) {
         if (all_support(c, request->protocols[i].name)) return true;
@@ -216,45 +216,53 @@ bool classic_protocols_match(const struct classic_member *m,
     return true;
 }
 
+static struct slice metadata_of(const struct classic_member *m, struct slice protocol) {
+    for (int32_t i = 0; i < m->protocol_count; i++) {
+        if (slice_equal(m->protocols[i].name, protocol)) return m->protocols[i].metadata;
+    }
+    return SLICE_EMPTY;
+}
+
 // Every member votes for the first of its protocols that all support.
 void classic_select_protocol(const struct classic_group *c, struct slice *name) {
     *name = SLICE_NULL;
     if (c->members.count == 0) return;
     const struct classic_member *first =
         container_of(c->members.order.next, struct classic_member, by_id.order);
-    size_t best = 0;
-    for (int32_t i = 0; i < first->protocol_count; i++) {
-        struct slice candidate = first->protocols[i].name;
-        if (!all_support(c, candidate)) continue;
-        size_t votes = 0;
-        map_for_each(n, &c->members) {
-            const struct classic_member *m = container_of(n, struct classic_member, by_id);
-            for (int32_t j = 0; j < m->protocol_count; j++) {
-                if (!all_support(c, m->protocols[j].name)) continue;
-                votes += slice_equal(m->protocols[j].name, candidate);
-                break;
+    int32_t count = first->protocol_count, best = -1;
+    int64_t *votes = memory_zalloc((size_t)count, sizeof *votes);  // -1: not all support it
+    for (int32_t i = 0; i < count; i++)
+        votes[i] = all_support(c, first->protocols[i].name) ? 0 : -1;
+    map_for_each(n, &c->members) {
+        const struct classic_member *m = container_of(n, struct classic_member, by_id);
+        int32_t choice = -1;
+        for (int32_t j = 0; j < m->protocol_count && choice < 0; j++) {
+            for (int32_t i = 0; i < count && choice < 0; i++) {
+                bool same = slice_equal(first->protocols[i].name, m->protocols[j].name);
+                if (same && votes[i] >= 0) choice = i;
             }
         }
-        if (votes > best) {
-            best = votes;
-            *name = candidate;
-        }
+        if (choice >= 0) votes[choice]++;
     }
+    for (int32_t i = 0; i < count; i++) {
+        if (votes[i] > (best < 0 ? 0 : votes[best])) best = i;
+    }
+    if (best >= 0) *name = first->protocols[best].name;
+    memory_free(votes);
 }
 
 // ---- Subscriptions (of protocol type "consumer") ----
 
-// False when the metadata is not that of Kafka's consumers.
+// All versions of a subscription begin like version 0. False: it is not one.
 static bool append_topics(struct string_buffer *out, struct slice metadata) {
     struct reader in = reader_of(metadata);
     int16_t version = reader_i16(&in);
-    if (version > 3) version = 3;
     struct arena arena;
     struct consumer_protocol_subscription s;
     arena_init(&arena);
-    bool readable = !in.failed && version >= 0 &&
-                    codec_decode(&consumer_protocol_subscription_codec, version, &in, &arena, 0,
-                                 &s) == ERR_NONE;
+    bool readable =
+        !in.failed && version >= 0 &&
+        codec_decode(&consumer_protocol_subscription_codec, 0, &in, &arena, 0, &s) == ERR_NONE;
     for (int32_t i = 0; readable && i < s.topics_count; i++) {
         string_buffer_append(out, s.topics[i]);
         string_buffer_append_char(out, '\0');
@@ -263,30 +271,28 @@ static bool append_topics(struct string_buffer *out, struct slice metadata) {
     return readable;
 }
 
+// What the generation's members read; not known when one of them does not say it in Kafka's form.
 static void compute_subscriptions(struct classic_group *c) {
     free_slice(&c->subscribed);
-    if (slice_is_null(c->protocol_name) || !slice_equal_cstring(c->protocol_type, "consumer"))
-        return;
+    if (!slice_equal_cstring(c->protocol_type, "consumer")) return;
+    if (c->members.count > 0 && slice_is_null(c->protocol_name)) return;
     struct string_buffer topics;
     string_buffer_init(&topics);
-    bool readable = true;
+    bool known = true;
     map_for_each(n, &c->members) {
         const struct classic_member *m = container_of(n, struct classic_member, by_id);
-        for (int32_t i = 0; i < m->protocol_count; i++) {
-            if (slice_equal(m->protocols[i].name, c->protocol_name))
-                readable &= append_topics(&topics, m->protocols[i].metadata);
-        }
+        known = known && append_topics(&topics, metadata_of(m, c->protocol_name));
     }
-    if (readable) set_slice(&c->subscribed, string_buffer_slice(&topics));
+    if (known) set_slice(&c->subscribed, string_buffer_slice(&topics));
     string_buffer_deinit(&topics);
 }
 
 bool classic_is_subscribed(const struct group *g, struct slice topic) {
     const struct classic_group *c = g->classic;
-    // Members whose subscription cannot be read may want any topic, as in Kafka.
-    if (c != NULL && c->members.count > 0 && slice_is_null(c->subscribed))
-        return slice_equal_cstring(c->protocol_type, "consumer");
-    struct slice rest = c == NULL ? SLICE_EMPTY : c->subscribed, one;
+    if (c == NULL) return false;
+    // A consumer group that does not say what it reads may read anything.
+    if (slice_is_null(c->subscribed)) return slice_equal_cstring(c->protocol_type, "consumer");
+    struct slice rest = c->subscribed, one;
     while (rest.size > 0 && slice_split(rest, '\0', &one, &rest)) {
         if (slice_equal(one, topic)) return true;
     }
@@ -431,13 +437,13 @@ static void complete_join(struct classic_group *c, struct runtime_result *result
     map_for_each(n, &c->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
         struct group_call *call = m->joining;
-        if (call == NULL) continue;
         m->joining = NULL;
         m->is_new = false;
         m->awaits_sync = true;
+        classic_restart_session(m, m->session_timeout_ms);
+        if (call == NULL) continue;  // a static one that is away
         classic_answer_join(m, call, slice_equal(c->leader, m->id), false);
         group_call_finish(call, ERR_NONE);
-        classic_restart_session(m, m->session_timeout_ms);
     }
     runtime_timer_stop(&c->sync);
     runtime_timer_start(shard_of(c), &c->sync, after_ms(c, rebalance_timeout_of(c)));
@@ -504,6 +510,7 @@ void classic_prepare(struct classic_group *c, struct runtime_result *result) {
             m->syncing = NULL;
             classic_answer_sync(NULL, call, ERR_REBALANCE_IN_PROGRESS);
             group_call_finish(call, ERR_NONE);
+            classic_restart_session(m, m->session_timeout_ms);
         }
     }
     runtime_timer_stop(&c->sync);
@@ -516,13 +523,9 @@ void classic_prepare(struct classic_group *c, struct runtime_result *result) {
     int32_t delay =
         config_int(c->group->shard->coordinator->config, BROKER_GROUP_INITIAL_REBALANCE_DELAY_MS);
     c->new_member_added = false;
-    c->in_initial_delay = delay > 0;
+    c->in_initial_delay = true;
     c->initial_delay_left_ms = MAX(rebalance_timeout_of(c) - delay, 0);
-    if (delay == 0) {
-        classic_complete_if_all_joined(c, result);
-    } else {
-        runtime_timer_start(shard_of(c), &c->rebalance, after_ms(c, delay));
-    }
+    runtime_timer_start(shard_of(c), &c->rebalance, after_ms(c, delay));
 }
 
 void classic_rebalance(struct classic_group *c, struct runtime_result *result) {
@@ -534,13 +537,6 @@ void classic_rebalance(struct classic_group *c, struct runtime_result *result) {
 }
 
 // ---- The record ----
-
-static struct slice metadata_of(const struct classic_member *m, struct slice protocol) {
-    for (int32_t i = 0; i < m->protocol_count; i++) {
-        if (slice_equal(m->protocols[i].name, protocol)) return m->protocols[i].metadata;
-    }
-    return SLICE_EMPTY;
-}
 
 void classic_add_record(struct classic_group *c, const struct slice *assignments,
                         struct runtime_result *result) {
@@ -617,7 +613,7 @@ struct classic_group *classic_new(struct group *g) {
 void classic_free(struct classic_group *c) {
     map_for_each(n, &c->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
-        end_waiting(m, ERR_NOT_COORDINATOR);
+        end_waiting(m, ERR_NOT_COORDINATOR, m->id);
         member_free(m);
     }
     map_for_each(n, &c->pending) classic_remove_pending(c, n->key);
@@ -651,9 +647,7 @@ static void build_member(struct classic_group *c,
 // and only its end comes from one.
 enum err classic_apply(struct group *g, const struct group_metadata_value *v) {
     if (v == NULL) {
-        bool ended =
-            g->classic != NULL && g->classic->members.count == 0 && g->classic->pending.count == 0;
-        if (ended) {
+        if (g->classic != NULL && g->classic->state == CLASSIC_EMPTY) {
             classic_free(g->classic);
             g->classic = NULL;
         }
@@ -674,21 +668,32 @@ enum err classic_apply(struct group *g, const struct group_metadata_value *v) {
     return ERR_NONE;
 }
 
+// The limit was lowered while the group was away: who joins again first, stays.
+static void shrink_to_limit(struct group_shard *s, struct group *g, struct runtime_result *result) {
+    (void)s;
+    if (g != NULL && g->classic != NULL && g->classic->state == CLASSIC_STABLE)
+        classic_prepare(g->classic, result);
+}
+
 void classic_loaded(struct group *g) {
     map_for_each(n, &g->classic->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
         classic_restart_session(m, m->session_timeout_ms);
     }
+    int32_t max = config_int(g->shard->coordinator->config, BROKER_GROUP_MAX_SIZE);
+    if (g->classic->members.count > (size_t)max) group_run(g->shard, g->id, shrink_to_limit);
 }
 
 // ---- What others ask of it ----
 
+bool classic_is_empty(const struct group *g) {
+    return g->classic == NULL || g->classic->state == CLASSIC_EMPTY;
+}
 bool classic_is_stable(const struct group *g) {
     return g->classic != NULL && g->classic->state == CLASSIC_STABLE;
 }
-
-bool classic_is_empty(const struct group *g) {
-    return g->classic == NULL || g->classic->state == CLASSIC_EMPTY;
+bool classic_awaits_members(const struct group *g) {
+    return g->classic != NULL && g->classic->pending.count > 0;
 }
 int64_t classic_state_timestamp(const struct group *g) {
     return g->classic == NULL ? -1 : g->classic->state_timestamp;

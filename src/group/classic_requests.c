@@ -110,7 +110,7 @@ static void wait_join(struct classic_member *m, struct group_call *call) {
     if (m->joining != NULL) {
         struct group_call *older = m->joining;
         m->joining = NULL;
-        classic_fail_join(older, ERR_UNKNOWN_MEMBER_ID, m->id);
+        classic_fail_join(older, ERR_REBALANCE_IN_PROGRESS, m->id);
         group_call_finish(older, ERR_NONE);
     }
     m->joining = call;
@@ -184,6 +184,9 @@ static enum err join_new(struct group_shard *s, struct classic_group *c, struct 
 static enum err join_known(struct classic_group *c, struct group_call *call,
                            struct runtime_result *result) {
     const struct join_group_request *m = call->request;
+    // Ids are given out to dynamic members only.
+    bool is_pending = map_get(&c->pending, m->member_id) != NULL;
+    if (is_pending && !slice_is_null(m->group_instance_id)) return ERR_UNKNOWN_SERVER_ERROR;
     if (classic_remove_pending(c, m->member_id)) {
         add_and_rebalance(c, call, m->member_id, result);
         return ERR_NONE;
@@ -242,6 +245,7 @@ enum err classic_join(struct group_shard *s, struct group_call *call,
     if (!has_room(c, m->member_id, size_max(s))) {
         struct classic_member *member = classic_member_of(c, m->member_id);
         if (member != NULL) classic_remove_member(member, ERR_GROUP_MAX_SIZE_REACHED);
+        classic_remove_pending(c, m->member_id);
         classic_fail_join(call, ERR_GROUP_MAX_SIZE_REACHED, SLICE_EMPTY);
         return ERR_NONE;
     }
@@ -284,14 +288,17 @@ void classic_answer_sync(struct classic_member *m, struct group_call *call, enum
     if (!slice_is_null(m->assignment)) out->assignment = arena_copy(call->arena, m->assignment);
 }
 
+// Neither is said by everybody.
+static bool differs(struct slice named, struct slice agreed) {
+    return !slice_is_null(named) && !slice_is_null(agreed) && !slice_equal(named, agreed);
+}
+
 static enum err check_sync(const struct classic_group *c, const struct sync_group_request *m) {
     enum err err = check_member(c, m->member_id, m->group_instance_id);
     if (err != ERR_NONE) return err;
     if (m->generation_id != c->generation) return ERR_ILLEGAL_GENERATION;
-    bool type_differs =
-        !slice_is_null(m->protocol_type) && !slice_equal(m->protocol_type, c->protocol_type);
-    bool name_differs =
-        !slice_is_null(m->protocol_name) && !slice_equal(m->protocol_name, c->protocol_name);
+    bool type_differs = differs(m->protocol_type, c->protocol_type);
+    bool name_differs = differs(m->protocol_name, c->protocol_name);
     return type_differs || name_differs ? ERR_INCONSISTENT_GROUP_PROTOCOL : ERR_NONE;
 }
 
@@ -346,18 +353,26 @@ enum err classic_sync(struct group_shard *s, struct group_call *call,
     return ERR_NONE;
 }
 
+// The call ends with the error of its write.
+static void forget_sync(struct classic_group *c, const struct group_call *call) {
+    map_for_each(n, &c->members) {
+        struct classic_member *m = container_of(n, struct classic_member, by_id);
+        if (m->syncing == call) m->syncing = NULL;
+    }
+}
+
 // The leader's assignment is durable: the group is stable, and who waits for its part gets it.
 // Lost: everybody joins again.
 void classic_sync_written(struct group_shard *s, struct group_call *call, enum err result) {
     const struct sync_group_request *m = call->request;
     struct group *g = group_find(s, call->group_id);
     struct classic_group *c = g == NULL ? NULL : g->classic;
-    bool is_leaders = c != NULL && slice_equal(c->leader, m->member_id) &&
-                      c->generation == m->generation_id && c->state == CLASSIC_COMPLETING &&
-                      call->is_waiting;
+    if (c == NULL) return;
+    if (result != ERR_NONE) forget_sync(c, call);
+    bool is_leaders = slice_equal(c->leader, m->member_id) && c->generation == m->generation_id &&
+                      c->state == CLASSIC_COMPLETING && call->is_waiting;
     if (!is_leaders) return;
     if (result != ERR_NONE) {
-        classic_member_of(c, c->leader)->syncing = NULL;
         group_run(s, g->id, classic_begin_again);
         return;
     }
@@ -408,17 +423,17 @@ enum err classic_heartbeat(struct group_shard *s, struct group_call *call,
 
 static enum err leave_one(struct classic_group *c, struct slice member_id,
                           struct slice instance_id) {
-    if (!slice_is_null(instance_id)) {
+    // An administrator names the instance alone.
+    if (member_id.size == 0) {
         struct classic_member *m = classic_member_of_instance(c, instance_id);
         if (m == NULL) return ERR_UNKNOWN_MEMBER_ID;
-        if (member_id.size > 0 && !slice_equal(m->id, member_id)) return ERR_FENCED_INSTANCE_ID;
         classic_remove_member(m, ERR_UNKNOWN_MEMBER_ID);
         return ERR_NONE;
     }
     if (classic_remove_pending(c, member_id)) return ERR_NONE;
-    struct classic_member *m = classic_member_of(c, member_id);
-    if (m == NULL) return ERR_UNKNOWN_MEMBER_ID;
-    classic_remove_member(m, ERR_UNKNOWN_MEMBER_ID);
+    enum err err = check_member(c, member_id, instance_id);
+    if (err != ERR_NONE) return err;
+    classic_remove_member(classic_member_of(c, member_id), ERR_UNKNOWN_MEMBER_ID);
     return ERR_NONE;
 }
 
@@ -463,19 +478,15 @@ enum err classic_leave(struct group_shard *s, struct group_call *call,
 
 enum err classic_check_commit(struct group *g, struct slice member_id, struct slice instance_id,
                               int32_t generation) {
-    struct classic_group *c = g->classic;
-    bool is_empty = c == NULL || c->state == CLASSIC_EMPTY;
+    const struct classic_group *c = g->classic;
     if (env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT)) return ERR_NONE;
     // A simple consumer of a group without members.
-    if (generation < 0 && is_empty) return ERR_NONE;
-    if (c == NULL) return ERR_UNKNOWN_MEMBER_ID;
-    if (generation >= 0 || member_id.size > 0 || !slice_is_null(instance_id)) {
-        enum err err = check_member(c, member_id, instance_id);
-        if (err != ERR_NONE) return err;
-        if (generation != c->generation) return ERR_ILLEGAL_GENERATION;
-    } else {
+    if (generation < 0 && classic_is_empty(g)) return ERR_NONE;
+    if (c == NULL || (generation < 0 && member_id.size == 0 && slice_is_null(instance_id)))
         return ERR_UNKNOWN_MEMBER_ID;
-    }
+    enum err err = check_member(c, member_id, instance_id);
+    if (err != ERR_NONE) return err;
+    if (generation != c->generation) return ERR_ILLEGAL_GENERATION;
     if (c->state == CLASSIC_COMPLETING) return ERR_REBALANCE_IN_PROGRESS;
     // A commit shows that the member lives.
     struct classic_member *m = classic_member_of(c, member_id);

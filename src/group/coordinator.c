@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "group/state.h"
+#include "metadata/image_diff.h"
 
 int32_t group_partition_of(struct slice group_id, int32_t partition_count) {
     return utf8_java_partition(group_id, partition_count);
@@ -146,10 +147,32 @@ void group_coordinator_retire(struct group_coordinator *c, const struct image *n
     }
 }
 
+static void drop_deleted(struct group_shard *s, struct group *g, struct runtime_result *result) {
+    if (g != NULL) offsets_drop_deleted(g, s->coordinator->image, result);
+}
+
+// Offsets of a deleted topic go with it.
+static void topic_changed(void *context, const struct topic_image *before,
+                          const struct topic_image *after) {
+    const struct group_coordinator *c = context;
+    if (after != NULL) return;
+    list_for_each(link, &c->shards) {
+        struct group_shard *s = container_of(link, struct group_shard, link);
+        if (!s->is_loaded || s->is_stopping) continue;
+        map_for_each(n, &s->groups) {
+            const struct group *g = container_of(n, struct group, by_id);
+            if (offsets_has_topic(g, before->name)) group_run(s, g->id, drop_deleted);
+        }
+    }
+}
+
 void group_coordinator_publish(struct group_coordinator *c, struct image *image,
                                const struct config *config) {
+    const struct image *before = c->image;
     c->image = image;
     c->config = config;
+    if (before != NULL && before != image && !list_is_empty(&c->shards))
+        image_diff_topics(before, image, topic_changed, c);
     const struct topic_image *topic = image_topic(image, SLICE_LITERAL(GROUP_TOPIC));
     if (topic != NULL && c->stopped == NULL) open_shards(c, topic);
 }
@@ -257,8 +280,28 @@ void group_call_finish(struct group_call *call, enum err result) {
     finish_when_ready(call);
 }
 
+// What a failed write means to a client: whom to ask, and whether to ask again.
+static enum err client_error(enum err result) {
+    switch (result) {
+        case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+        case ERR_NOT_ENOUGH_REPLICAS:
+        case ERR_REQUEST_TIMED_OUT:
+            return ERR_COORDINATOR_NOT_AVAILABLE;
+        case ERR_NOT_LEADER_OR_FOLLOWER:
+        case ERR_KAFKA_STORAGE_ERROR:
+            return ERR_NOT_COORDINATOR;
+        case ERR_MESSAGE_TOO_LARGE:
+        case ERR_RECORD_LIST_TOO_LARGE:
+        case ERR_INVALID_FETCH_SIZE:
+            return ERR_UNKNOWN_SERVER_ERROR;
+        default:
+            return result;
+    }
+}
+
 static void written(struct runtime_operation *operation, enum err result) {
     struct group_call *call = container_of(operation, struct group_call, operation);
+    result = client_error(result);
     call->is_written = true;
     const struct call_kind *kind = kind_of(call->api);
     bool lost = call->shard->is_stopping;  // who waited was answered already

@@ -14,7 +14,8 @@ static enum err check_commit(struct group_shard *s, struct group_call *call,
                              const struct offset_commit_request *m) {
     struct group *g = group_find(s, call->group_id);
     int32_t generation = m->generation_id_or_member_epoch;
-    if (g == NULL) return generation < 0 ? ERR_NONE : ERR_ILLEGAL_GENERATION;
+    if (g == NULL && generation < 0) return ERR_NONE;
+    if (g == NULL) return call->version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
     if (g->consumer != NULL) return consumer_check_commit(g, m->member_id, generation);
     return classic_check_commit(g, m->member_id, m->group_instance_id, generation);
 }
@@ -79,9 +80,13 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
 
 // ---- Fetch ----
 
-static void put_offset(const struct group *g, struct slice topic, int32_t partition,
-                       struct offset_fetch_response_topic_partition *out) {
+static void put_offset(const struct group *g, struct slice topic, struct uuid topic_id,
+                       int32_t partition, struct offset_fetch_response_topic_partition *out) {
     const struct committed_offset *o = g == NULL ? NULL : group_offset(g, topic, partition);
+    // Of an older topic with this name.
+    bool is_stale = o != NULL && !uuid_is_zero(topic_id) && !uuid_is_zero(o->topic_id) &&
+                    !uuid_equal(topic_id, o->topic_id);
+    if (is_stale) o = NULL;
     out->partition_index = partition;
     out->committed_offset = o == NULL ? -1 : o->offset;
     out->committed_leader_epoch = o == NULL ? -1 : o->leader_epoch;
@@ -114,7 +119,7 @@ static void fetch_all(const struct group *g, struct arena *arena,
         map_for_each(n, &g->offsets) {
             const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
             if (!slice_equal(t->name, o->topic)) continue;
-            put_offset(g, o->topic, o->partition, &t->partitions[filled]);
+            put_offset(g, o->topic, o->topic_id, o->partition, &t->partitions[filled]);
             t->partitions[filled].metadata = arena_copy(arena, o->metadata);
             filled++;
         }
@@ -149,7 +154,7 @@ enum err offsets_fetch(struct group_shard *s, struct group_call *call,
         answer->partitions =
             offset_fetch_response_topic_partition_new(call->arena, t->partition_indexes_count);
         for (int32_t j = 0; j < t->partition_indexes_count; j++) {
-            put_offset(g, t->name, t->partition_indexes[j], &answer->partitions[j]);
+            put_offset(g, t->name, t->topic_id, t->partition_indexes[j], &answer->partitions[j]);
             answer->partitions[j].metadata =
                 arena_copy(call->arena, answer->partitions[j].metadata);
         }
@@ -180,8 +185,8 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
     out->topics = offset_delete_response_topic_new(call->arena, m->topics_count);
     for (int32_t i = 0; i < m->topics_count; i++) {
         const struct offset_delete_request_topic *t = &m->topics[i];
-        bool subscribed = in_use && (is_consumer ? consumer_is_subscribed(g, t->name)
-                                                 : classic_is_subscribed(g, t->name));
+        bool subscribed = is_consumer ? in_use && consumer_is_subscribed(g, t->name)
+                                      : classic_is_subscribed(g, t->name);
         out->topics[i].name = t->name;
         out->topics[i].partitions_count = t->partitions_count;
         out->topics[i].partitions =
@@ -199,6 +204,27 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
     return ERR_NONE;
 }
 
+// ---- Topics that were deleted ----
+
+bool offsets_has_topic(const struct group *g, struct slice topic) {
+    map_for_each(n, &g->offsets) {
+        if (slice_equal(container_of(n, struct committed_offset, by_key)->topic, topic))
+            return true;
+    }
+    return false;
+}
+
+void offsets_drop_deleted(const struct group *g, const struct image *image,
+                          struct runtime_result *result) {
+    map_for_each(n, &g->offsets) {
+        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
+        const struct topic_image *topic = image_topic(image, o->topic);
+        bool is_there =
+            topic != NULL && (uuid_is_zero(o->topic_id) || uuid_equal(o->topic_id, topic->id));
+        if (!is_there) delete_offset(g, o->topic, o->partition, result);
+    }
+}
+
 // ---- Expiry (KIP-211) ----
 
 // What the age of an offset is counted from, or -1 while it is in use.
@@ -208,11 +234,13 @@ static int64_t unused_since(const struct group *g, const struct committed_offset
         bool used = !consumer_is_empty(g) && consumer_is_subscribed(g, o->topic);
         return used ? -1 : o->commit_timestamp;
     }
-    if (g->classic == NULL || slice_is_null(classic_protocol_type(g))) return o->commit_timestamp;
-    if (classic_is_empty(g)) return MAX(classic_state_timestamp(g), o->commit_timestamp);
-    // In a rebalance it is open what will be read.
-    bool known = classic_is_stable(g) && slice_equal_cstring(classic_protocol_type(g), "consumer");
-    return known && !classic_is_subscribed(g, o->topic) ? o->commit_timestamp : -1;
+    if (slice_is_null(classic_protocol_type(g))) return o->commit_timestamp;
+    if (classic_is_subscribed(g, o->topic)) return -1;
+    if (classic_is_empty(g))
+        return classic_state_timestamp(g) < 0 ? o->commit_timestamp : classic_state_timestamp(g);
+    // Known from the last generation on; while the next one forms they may change.
+    bool known = slice_equal_cstring(classic_protocol_type(g), "consumer");
+    return known && classic_is_stable(g) ? o->commit_timestamp : -1;
 }
 
 void offsets_expire(struct group *g, int64_t now_ms, struct runtime_result *result) {
@@ -232,7 +260,8 @@ void offsets_expire(struct group *g, int64_t now_ms, struct runtime_result *resu
         }
     }
     if (left == 0 && g->consumer != NULL && consumer_is_empty(g)) consumer_add_gone(g, result);
-    bool gone = left == 0 && g->classic != NULL && classic_is_empty(g);
+    bool gone =
+        left == 0 && g->classic != NULL && classic_is_empty(g) && !classic_awaits_members(g);
     if (!gone) return;
     struct group_metadata_key key = {.group = g->id};
     group_add_record(result, GROUP_METADATA, &key, 0, NULL);

@@ -122,6 +122,7 @@ const char *classic_state_name(const struct group *group);
 struct slice classic_protocol_type(const struct group *group);  // empty: none
 bool classic_is_empty(const struct group *group);
 bool classic_is_stable(const struct group *group);
+bool classic_awaits_members(const struct group *group);  // gave out ids that did not come back yet
 bool classic_is_subscribed(const struct group *group, struct slice topic);
 int64_t classic_state_timestamp(const struct group *group);  // -1: unknown
 
@@ -146,6 +147,10 @@ void consumer_add_gone(const struct group *group, struct runtime_result *result)
 group_execute offsets_commit, offsets_fetch, offsets_delete;
 // Adds tombstones for what has expired, and for the group when nothing is left of it.
 void offsets_expire(struct group *group, int64_t now_ms, struct runtime_result *result);
+bool offsets_has_topic(const struct group *group, struct slice topic);
+// Adds tombstones for the offsets of topics that the image does not have.
+void offsets_drop_deleted(const struct group *group, const struct image *image,
+                          struct runtime_result *result);
 
 // admin.c
 group_execute admin_describe, admin_list, admin_delete;
