@@ -62,3 +62,7 @@ bool slice_parse_int64(struct slice s, int64_t *value) {
 uint64_t slice_hash(struct slice s, uint64_t seed) {
     return XXH3_64bits_withSeed(s.size == 0 ? (const void *)"" : s.data, s.size, seed);
 }
+
+uint64_t slice_xxh3(struct slice s) {
+    return XXH3_64bits(s.data, s.size);
+}

@@ -65,3 +65,6 @@ bool slice_parse_int64(struct slice s, int64_t *value);
 
 // 64-bit hash (not for wire or disk). Seeded by the caller's map.
 uint64_t slice_hash(struct slice s, uint64_t seed);
+
+// XXH3, 64 bits, seed 0: what Kafka keeps in group records.
+uint64_t slice_xxh3(struct slice s);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "group/consumer.h"
+#include "group/topic_hash.h"
 #include "metadata/effective_config.h"
 
 // ---- Members as they will be ----
@@ -49,16 +50,6 @@ static int compare_topics(const void *a, const void *b) {
     return memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
 }
 
-static int64_t hash_of(const struct consumer_topics *topics) {
-    uint64_t hash = 0;
-    for (int32_t i = 0; i < topics->count; i++) {
-        const struct assignor_topic *t = &topics->items[i];
-        hash = slice_hash(slice_of(t->id.bytes, sizeof t->id.bytes), hash + 1);
-        hash = slice_hash(slice_of(&t->partition_count, sizeof t->partition_count), hash);
-    }
-    return (int64_t)hash;
-}
-
 struct consumer_topics consumer_topics_of(const struct consumer_group *c, struct slice id,
                                           const struct member_metadata *next, struct arena *arena) {
     const struct image *image = c->group->shard->coordinator->image;
@@ -73,15 +64,17 @@ struct consumer_topics consumer_topics_of(const struct consumer_group *c, struct
     if (names > 0) qsort(all, (size_t)names, sizeof *all, compare_names);
     struct consumer_topics topics = {.items =
                                          arena_zalloc(arena, (size_t)names, sizeof *topics.items)};
+    int64_t *hashes = arena_zalloc(arena, (size_t)names, sizeof *hashes);
     for (int32_t i = 0; i < names; i++) {
         if (i > 0 && slice_equal(all[i - 1], all[i])) continue;
         const struct topic_image *t = image_topic(image, all[i]);
-        if (t != NULL)
-            topics.items[topics.count++] = (struct assignor_topic){t->id, t->partition_count};
+        if (t == NULL) continue;
+        hashes[topics.count] = topic_hash(image, t);
+        topics.items[topics.count++] = (struct assignor_topic){t->id, t->partition_count};
     }
+    topics.hash = topic_hashes_combine(hashes, topics.count);
     if (topics.count > 0)
         qsort(topics.items, (size_t)topics.count, sizeof *topics.items, compare_topics);
-    topics.hash = hash_of(&topics);
     return topics;
 }
 

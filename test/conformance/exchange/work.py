@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import time
 
+import broker as brokers
 import wire
 from kit import Kit, equal, error_is
 from main import Failed
@@ -52,6 +53,40 @@ class Producer:
         equal(kit.list_offset(self.topic, -1)['offset'], end, 'end offset after a retried batch')
 
 
+class Member:
+    """A member of a consumer group (KIP-848) that does not notice who serves it."""
+
+    GROUP = 'x-848'
+
+    def __init__(self, kit, topic):
+        self.topic, self.owned = topic, []
+        self.id, self.epoch = brokers.new_uuid(), 0
+        r = self.heartbeat(kit, rebalance_timeout_ms=300000, subscribed_topic_names=[topic],
+                           topic_partitions=[])
+        end = time.time() + 20
+        while not (r['assignment'] and r['assignment']['topic_partitions']):
+            if time.time() > end:
+                raise Failed('no assignment')
+            time.sleep(0.1)
+            r = self.heartbeat(kit)
+        self.owned = r['assignment']['topic_partitions']
+        self.heartbeat(kit, topic_partitions=self.owned)
+
+    def heartbeat(self, kit, **more):
+        r = patient(lambda: kit.call('consumer_group_heartbeat', 1, dict(
+            more, group_id=self.GROUP, member_id=self.id, member_epoch=self.epoch)))
+        self.epoch = r['member_epoch']
+        return r
+
+    def go_on(self, kit, world):
+        """Its epoch and what it owns still count; and it commits."""
+        epoch = self.epoch
+        self.heartbeat(kit, topic_partitions=self.owned)
+        equal(self.epoch, epoch, 'epoch of the member')
+        end = kit.list_offset(self.topic, -1)['offset']
+        world.commit(self.GROUP, (self.topic, 0, end, 'by a member'), member=self)
+
+
 class World:
     """One cluster, whoever runs it."""
 
@@ -61,6 +96,7 @@ class World:
         self.producer = None
         self.pids = set()
         self.kit = None
+        self.member = None
         self.consumed = set()  # (partition, offset) that the group x-kcat has read and committed
 
     def connect(self, seconds=40):
@@ -118,6 +154,9 @@ class World:
         self.coordinator('x-group')
         self.commit('x-group', *(('x-plain', p, 3 + p, 'm%d' % p) for p in range(3)))
         self.consume()
+        self.coordinator(Member.GROUP)
+        self.member = Member(k, 'x-idempotent')
+        self.member.go_on(k, self)
 
     def coordinator(self, group):
         """Creates __consumer_offsets at the first call; then waits until its partitions lead."""
@@ -146,18 +185,19 @@ class World:
 
     # ---- groups
 
-    def commit(self, group, *offsets):
-        """Commits of a consumer that is no member: (topic, partition, offset, metadata)."""
+    def commit(self, group, *offsets, member=None):
+        """(topic, partition, offset, metadata); without a member as a simple consumer does it."""
         rows = {}
         for topic, partition, offset, metadata in offsets:
             rows.setdefault(topic, []).append({
                 'partition_index': partition, 'committed_offset': offset,
                 'committed_leader_epoch': -1, 'committed_metadata': metadata})
-        body = {'group_id': group, 'member_id': '', 'topics': [
-            {'name': t, 'partitions': p} for t, p in rows.items()]}
+        body = {'group_id': group, 'member_id': member.id if member else '',
+                'generation_id_or_member_epoch': member.epoch if member else -1,
+                'topics': [{'name': t, 'partitions': p} for t, p in rows.items()]}
 
         def call():
-            r = self.kit.call('offset_commit', 8, body)
+            r = self.kit.call('offset_commit', 9, body)
             codes = [p['error_code'] for t in r['topics'] for p in t['partitions']]
             return {'error_code': next((c for c in codes if c), 0)}
         patient(call)
@@ -191,6 +231,11 @@ class World:
             out['offsets of ' + g['group_id']] = sorted(
                 (t['name'], p['partition_index'], p['committed_offset'], p['metadata'])
                 for t in r['topics'] for p in t['partitions'])
+        g = self.kit.call('consumer_group_describe', 1, {'group_ids': [Member.GROUP]})['groups'][0]
+        error_is(g['error_code'], 'NONE')
+        for m in g['members']:
+            m.pop('client_host')
+        out[Member.GROUP] = g
 
     # ---- deeds after every switch
 
@@ -219,6 +264,7 @@ class World:
             self.delete('x-round-%d' % (self.round - 1))
         self.commit('x-group', ('x-plain', self.round % 3, 5 + self.round, 'round %d' % self.round))
         self.consume()
+        self.member.go_on(k, self)
 
     def grow(self, megabytes):
         """Fills the metadata log, so that it rolls and snapshots take the place of its beginning."""
