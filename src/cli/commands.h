@@ -12,6 +12,9 @@
     X(topic_delete_records)         \
     X(produce)                      \
     X(consume)                      \
+    X(group_list)                   \
+    X(group_describe)               \
+    X(group_delete)                 \
     X(config_describe)              \
     X(config_set)                   \
     X(config_delete)                \
