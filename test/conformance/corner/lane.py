@@ -7,6 +7,7 @@ import admin
 import directories
 import fetch
 import framing
+import groups
 import metadata
 import offsets
 import produce
@@ -20,7 +21,7 @@ PROPS = {
 
 
 def run(lane):
-    for part in (framing, metadata, produce, fetch, offsets, directories, admin):
+    for part in (framing, metadata, produce, fetch, offsets, directories, groups, admin):
         name = part.__name__
         b = lane.broker(dict(PROPS, **getattr(part, 'PROPS', {})), name=name)
         part.run(Kit(lane, b), lane.attempt)
