@@ -29,6 +29,7 @@ struct consumer_member {
     uint64_t sent_ns;
     char id[UUID_TEXT_SIZE];
     int32_t epoch;         // EPOCH_JOIN: no member yet
+    bool says_all;         // with the next heartbeat
     struct uuid topic_id;  // known from the first assignment
     uint64_t owned;
     uint64_t unfetched;  // of these the committed offset is not known yet
@@ -85,7 +86,8 @@ static void beat(struct consumer_member *m, int32_t epoch) {
     r->group_id = GROUP_NAME;
     r->member_id = slice_cstring(m->id);
     r->member_epoch = epoch;
-    if (epoch == EPOCH_JOIN) {
+    // Everything is said when joining, and after a failure: only then the assignment is told again.
+    if (epoch == EPOCH_JOIN || m->says_all) {
         r->rebalance_timeout_ms = REBALANCE_MS;
         r->subscribed_topic_names = topics;
         r->subscribed_topic_names_count = 1;
@@ -216,6 +218,7 @@ static void heard(struct consumer_member *m,
         return;
     }
     m->epoch = response->member_epoch;
+    m->says_all = false;
     group_ledger_heard(m->groups, m->number, m->epoch, m->sent_ns);
     uint64_t before = m->owned;
     if (response->assignment != NULL) take_assignment(m, response->assignment);
@@ -296,9 +299,9 @@ static void consumer_done(struct peer_request *request, enum err result) {
     } else if (result == ERR_CORRUPT || result == ERR_UNSUPPORTED_VERSION) {
         ledger_violate(m->clients->ledger, "consumer member %d: step %d: %s", m->number,
                        (int)m->step, err_name(result));
-    } else {
-        next(m, m->step,
-             20 * MS + below(m, 100 * MS));  // what became of it is not known: once more
+    } else {  // what became of it is not known: once more
+        m->says_all = true;
+        next(m, m->step, 20 * MS + below(m, 100 * MS));
     }
     peer_request_release(request);
     arena_reset(&m->arena);
