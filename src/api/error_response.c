@@ -161,6 +161,32 @@ static void fill_offset_for_leader_epoch(struct api_call *call, int16_t code,
     }
 }
 
+static void fill_write_txn_markers(struct api_call *call, int16_t code, UNUSED struct slice text) {
+    const struct write_txn_markers_request *request = call->request;
+    struct write_txn_markers_response *response = call->response;
+    response->markers_count = MAX(request->markers_count, 0);
+    response->markers = write_txn_markers_response_marker_new(call->arena, response->markers_count);
+    for (int32_t m = 0; m < response->markers_count; m++) {
+        const struct write_txn_markers_request_marker *marker = &request->markers[m];
+        struct write_txn_markers_response_marker *out = &response->markers[m];
+        out->producer_id = marker->producer_id;
+        out->topics_count = marker->topics_count;
+        out->topics = write_txn_markers_response_topic_new(call->arena, marker->topics_count);
+        for (int32_t t = 0; t < marker->topics_count; t++) {
+            const struct write_txn_markers_request_topic *from = &marker->topics[t];
+            struct write_txn_markers_response_topic *to = &out->topics[t];
+            to->name = from->name;
+            to->partitions_count = from->partition_indexes_count;
+            to->partitions = write_txn_markers_response_partition_new(
+                call->arena, from->partition_indexes_count);
+            for (int32_t p = 0; p < from->partition_indexes_count; p++) {
+                to->partitions[p].partition_index = from->partition_indexes[p];
+                to->partitions[p].error_code = code;
+            }
+        }
+    }
+}
+
 static void fill_describe_producers(struct api_call *call, int16_t code, struct slice text) {
     const struct describe_producers_request *request = call->request;
     struct describe_producers_response *response = call->response;
@@ -388,6 +414,7 @@ static const struct {
     {API_ALTER_PARTITION_REASSIGNMENTS, fill_alter_partition_reassignments},
     {API_ALTER_CLIENT_QUOTAS, fill_alter_client_quotas},
     {API_DESCRIBE_PRODUCERS, fill_describe_producers},
+    {API_WRITE_TXN_MARKERS, fill_write_txn_markers},
     {API_DESCRIBE_TOPIC_PARTITIONS, fill_describe_topic_partitions},
 };
 
