@@ -7,13 +7,12 @@
 enum { DAY_MS = 86400000, ERA_DAYS = 146097, DAYS_TO_1970 = 719468 };
 
 static int64_t floor_divide(int64_t a, int64_t b) {
-    int64_t quotient = a / b;
-    return quotient * b > a ? quotient - 1 : quotient;
+    return a / b - (a % b < 0);
 }
 
 char *time_text(int64_t ms, char text[TIME_TEXT_SIZE]) {
     int64_t day = floor_divide(ms, DAY_MS);
-    int64_t rest = ms - day * DAY_MS;
+    int64_t rest = ms % DAY_MS + (ms % DAY_MS < 0 ? DAY_MS : 0);
     day += DAYS_TO_1970;
     int64_t era = floor_divide(day, ERA_DAYS);
     int64_t in_era = day - era * ERA_DAYS;

@@ -120,7 +120,7 @@ static void random_groups(void **state) {
         struct arena arena;
         arena_init(&arena);
         struct assignor_member members[MEMBERS_MAX];
-        char ids[MEMBERS_MAX][8];
+        char ids[MEMBERS_MAX][16];
         int32_t count = 1 + (int32_t)prng_below(&random, MEMBERS_MAX);
         struct assignor_topic topics[] = {{both_topics[0], (int32_t)prng_below(&random, 20)},
                                           {both_topics[1], (int32_t)prng_below(&random, 20)}};

@@ -170,6 +170,11 @@ class Lane:
 
 
 def load(name):
+    # Two lanes may have a module of the same name: each lane imports its own.
+    for module, loaded in list(sys.modules.items()):
+        where = os.path.dirname(getattr(loaded, '__file__', None) or '')
+        if os.path.dirname(where) == ROOT and where != HERE:
+            del sys.modules[module]
     path = os.path.join(ROOT, name, 'lane.py')
     spec = importlib.util.spec_from_file_location('lane_' + name.replace('-', '_'), path)
     module = importlib.util.module_from_spec(spec)
