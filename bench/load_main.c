@@ -227,6 +227,7 @@ static void take_fetched(struct load *load, struct connection *c, const uint8_t 
         load->errors++;
         return;
     }
+    int64_t high_watermark = load_i64(reply + at + 2);
     at += 2 + 8 + 8;
     int32_t aborted = load_i32(reply + at);
     at += 4 + (aborted > 0 ? (size_t)aborted * 16 : 0) + 4;
@@ -240,10 +241,9 @@ static void take_fetched(struct load *load, struct connection *c, const uint8_t 
         at += batch;
         any = true;
     }
-    if (!any) {
-        load->empty++;
-        c->next_offset = 0;  // read to the end: once more from the start
-    }
+    if (!any) load->empty++;
+    // Read to the end: once more from the start, not a long poll that a broker rightly holds.
+    if (c->next_offset >= high_watermark) c->next_offset = 0;
 }
 
 static void take_replies(struct load *load, struct connection *c) {
@@ -279,6 +279,12 @@ static void receive(struct load *load, struct connection *c) {
 
 // ---- The run ----
 
+// What is produced stays on the disk, so it has a limit; what is fetched has none.
+static bool written_enough(const struct load *load) {
+    return !load->s.fetch && load->s.total_bytes > 0 &&
+           load->all_bytes >= (uint64_t)load->s.total_bytes;
+}
+
 static void run(struct load *load) {
     struct epoll_event events[256];
     load->start_ns = now_ns();
@@ -296,7 +302,7 @@ static void run(struct load *load) {
             if (load->s.process > 0) load->cpu_start = process_cpu_ns_of(load->s.process);
         }
         if (now >= load->end_ns) break;
-        if (load->s.total_bytes > 0 && load->all_bytes >= (uint64_t)load->s.total_bytes) break;
+        if (written_enough(load)) break;
         int count = epoll_wait(load->epoll, events, 256, load->s.spin ? 0 : 100);
         for (int i = 0; i < count; i++) {
             struct connection *c = events[i].data.ptr;
