@@ -2,8 +2,7 @@
 // cooperative-sticky. Pure; any thread.
 #pragma once
 
-#include "base/arena.h"
-#include "base/slice.h"
+#include "client/offsets.h"
 
 enum assignor {
     ASSIGNOR_RANGE,
@@ -20,11 +19,6 @@ bool assignor_parse(struct slice name, enum assignor *assignor);
 static inline bool assignor_is_cooperative(enum assignor assignor) {
     return assignor == ASSIGNOR_COOPERATIVE_STICKY;
 }
-
-struct topic_partition {
-    struct slice topic;
-    int32_t partition;
-};
 
 struct assignor_member {
     struct slice id;

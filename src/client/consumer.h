@@ -4,12 +4,10 @@
 // reactor.
 #pragma once
 
-#include "client/client.h"
+#include "client/offsets.h"
 #include "wire/batch.h"
 
 struct consumer;
-
-enum { OFFSET_LATEST = -1, OFFSET_EARLIEST = -2 };
 
 struct consumer_options {
     bool read_committed;
@@ -32,7 +30,11 @@ void consumer_free(struct consumer *consumer);
 // again seeks. ERR_INVALID: offset below -2.
 MUST_CHECK enum err consumer_assign(struct consumer *consumer, struct slice topic,
                                     int32_t partition, int64_t offset);
+// Likewise from the first record that is not older than `time_ms` (since 1970), or from the end.
+MUST_CHECK enum err consumer_assign_time(struct consumer *consumer, struct slice topic,
+                                         int32_t partition, int64_t time_ms);
 void consumer_unassign(struct consumer *consumer, struct slice topic, int32_t partition);
+// A paused partition hands out nothing; it is fetched no further. Assigning again does not end it.
 void consumer_pause(struct consumer *consumer, struct slice topic, int32_t partition, bool paused);
 
 struct consumer_record {
@@ -55,3 +57,5 @@ void consumer_on_ready(struct consumer *consumer, void (*ready)(void *context), 
 // False: not assigned.
 bool consumer_position(const struct consumer *consumer, struct slice topic, int32_t partition,
                        int64_t *position, int64_t *end);
+// Records between position and end; -1 while not known.
+int64_t consumer_lag(const struct consumer *consumer, struct slice topic, int32_t partition);

@@ -4,7 +4,7 @@
 // producer belongs to its client's reactor.
 #pragma once
 
-#include "client/client.h"
+#include "client/offsets.h"
 #include "wire/batch.h"
 
 struct producer;
@@ -21,7 +21,9 @@ struct producer_options {
     size_t request_bytes_max;
     int32_t in_flight_max;  // requests per node; at most 5 when idempotent
     uint64_t request_timeout_ns;
-    uint64_t delivery_timeout_ns;  // from producer_send to the callback, at most
+    uint64_t delivery_timeout_ns;    // from producer_send to the callback, at most
+    struct slice transactional_id;   // null: no transactions; needs idempotent
+    int32_t transaction_timeout_ms;  // the coordinator aborts what takes longer
 };
 
 // Kafka's defaults (acks=all, idempotent, 16 KiB, linger 5 ms, 32 MiB, 2 min).
@@ -65,6 +67,41 @@ void producer_on_ready(struct producer *producer, void (*ready)(void *context), 
 void producer_flush(struct producer *producer);
 // Records whose `done` has not come yet.
 size_t producer_pending(const struct producer *producer);
+
+// ---- Transactions (KIP-98, KIP-447, KIP-890) ----
+//
+// With a transactional id: producer_init once, then for every transaction producer_begin, any
+// number of producer_send and producer_send_offsets, and producer_commit or producer_abort. Both
+// protocols are spoken: where the cluster's transaction.version is 2 a partition joins by its first
+// Produce request and every transaction has an epoch of its own; else partitions are added first.
+//
+// After an error that leaves the transaction undecided or broken the producer is ABORTABLE: sending
+// and committing answer the error until producer_abort. After FATAL (another producer has this
+// transactional id: ERR_PRODUCER_FENCED or ERR_INVALID_PRODUCER_EPOCH; not authorized) nothing but
+// producer_free is left.
+
+enum producer_status { PRODUCER_USABLE, PRODUCER_ABORTABLE, PRODUCER_FATAL };
+enum producer_status producer_status(const struct producer *producer);
+
+typedef void producer_done(void *context, enum err result, const struct message *error);
+
+// Gets the producer's id and epoch: older producers of this transactional id are fenced, and their
+// open transaction is aborted. `done` of these four comes exactly once, never inside the call; one
+// of them at a time (ERR_BUSY otherwise).
+void producer_init(struct producer *producer, producer_done *done, void *context);
+// ERR_INVALID with a sentence when there is a transaction already, or no producer_init before.
+MUST_CHECK enum err producer_begin(struct producer *producer, struct message *error);
+// The offsets (of records that were dealt with) are committed with the transaction, or not at all.
+// Offsets and strings are copied.
+void producer_send_offsets(struct producer *producer, const struct group_offset *offsets,
+                           int32_t count, const struct group_identity *group, producer_done *done,
+                           void *context);
+// Waits for all records; ERR of the first that failed makes the transaction ABORTABLE.
+void producer_commit(struct producer *producer, producer_done *done, void *context);
+// Records not sent yet end with ERR_TRANSACTION_ABORTABLE.
+void producer_abort(struct producer *producer, producer_done *done, void *context);
+
+// ---- Partitions of keys ----
 
 // Kafka's partition for a key: murmur2 of its bytes, positive, modulo the count.
 int32_t producer_partition_of_key(struct slice key, int32_t partition_count);
