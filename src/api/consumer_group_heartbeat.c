@@ -3,5 +3,5 @@
 
 void api_consumer_group_heartbeat(struct api_call *call) {
     const struct consumer_group_heartbeat_request *request = call->request;
-    api_group_call(call, request->group_id);
+    api_group_call(call, request->group_id, NULL);
 }

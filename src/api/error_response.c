@@ -394,6 +394,7 @@ static const struct {
     {API_PRODUCE, fill_produce},
     {API_JOIN_GROUP, fill_join_group},
     {API_OFFSET_COMMIT, fill_offset_commit},
+    {API_TXN_OFFSET_COMMIT, fill_txn_offset_commit},
     {API_OFFSET_FETCH, fill_offset_fetch},
     {API_FIND_COORDINATOR, fill_find_coordinator},
     {API_DESCRIBE_GROUPS, fill_describe_groups},

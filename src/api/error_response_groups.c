@@ -29,6 +29,26 @@ void fill_offset_commit(struct api_call *call, int16_t code, UNUSED struct slice
     }
 }
 
+void fill_txn_offset_commit(struct api_call *call, int16_t code, UNUSED struct slice text) {
+    const struct txn_offset_commit_request *request = call->request;
+    struct txn_offset_commit_response *response = call->response;
+    response->topics_count = MAX(request->topics_count, 0);
+    response->topics = txn_offset_commit_response_topic_new(call->arena, response->topics_count);
+    for (int32_t t = 0; t < response->topics_count; t++) {
+        const struct txn_offset_commit_request_topic *from = &request->topics[t];
+        struct txn_offset_commit_response_topic *to = &response->topics[t];
+        to->name = from->name;
+        to->topic_id = from->topic_id;
+        to->partitions_count = from->partitions_count;
+        to->partitions =
+            txn_offset_commit_response_partition_new(call->arena, from->partitions_count);
+        for (int32_t p = 0; p < from->partitions_count; p++) {
+            to->partitions[p].partition_index = from->partitions[p].partition_index;
+            to->partitions[p].error_code = code;
+        }
+    }
+}
+
 static void fill_offset_fetch_partitions(struct api_call *call, int16_t code) {
     const struct offset_fetch_request *request = call->request;
     struct offset_fetch_response *response = call->response;
@@ -115,7 +135,8 @@ void fill_consumer_group_describe(struct api_call *call, int16_t code, UNUSED st
     const struct consumer_group_describe_request *request = call->request;
     struct consumer_group_describe_response *response = call->response;
     response->groups_count = MAX(request->group_ids_count, 0);
-    response->groups = consumer_group_describe_response_group_new(call->arena, response->groups_count);
+    response->groups =
+        consumer_group_describe_response_group_new(call->arena, response->groups_count);
     for (int32_t i = 0; i < response->groups_count; i++) {
         response->groups[i].group_id = request->group_ids[i];
         response->groups[i].error_code = code;

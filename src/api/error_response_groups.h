@@ -6,6 +6,7 @@
 
 void fill_join_group(struct api_call *call, int16_t code, struct slice text);
 void fill_offset_commit(struct api_call *call, int16_t code, struct slice text);
+void fill_txn_offset_commit(struct api_call *call, int16_t code, struct slice text);
 void fill_offset_fetch(struct api_call *call, int16_t code, struct slice text);
 void fill_find_coordinator(struct api_call *call, int16_t code, struct slice text);
 void fill_describe_groups(struct api_call *call, int16_t code, struct slice text);

@@ -113,19 +113,23 @@ void group_routes_reply_error(struct group_routes *routes, enum err error,
 struct single {
     struct group_routes routes;
     struct group_route route;
+    group_call_failed *failed;
 };
 
 static void single_routed(struct group_routes *routes) {
     struct single *single = container_of(routes, struct single, routes);
-    if (single->route.result == ERR_NONE) {
+    enum err result = single->route.result;
+    if (result != ERR_NONE && single->failed != NULL) result = single->failed(routes->api, result);
+    if (result == ERR_NONE) {
         group_routes_reply(routes);
     } else {
-        group_routes_reply_error(routes, single->route.result, &single->route.call.error);
+        group_routes_reply_error(routes, result, &single->route.call.error);
     }
 }
 
-void api_group_call(struct api_call *call, struct slice group_id) {
+void api_group_call(struct api_call *call, struct slice group_id, group_call_failed *failed) {
     struct single *single = arena_zalloc(call->arena, 1, sizeof *single);
+    single->failed = failed;
     group_routes_init(&single->routes, call, single_routed);
     group_routes_add(&single->routes, &single->route, group_id, call->request, call->response);
     group_routes_start(&single->routes);

@@ -45,6 +45,8 @@ void group_routes_reply_error(struct group_routes *routes, enum err error,
 // Partitions of __consumer_offsets; 0: it is not there yet.
 int32_t group_partition_count(const struct node *node);
 
-// The whole of an API about one group: `request` and response are the API's own; errors that are
-// not in the response become its error.
-void api_group_call(struct api_call *call, struct slice group_id);
+// The whole of an API about one group: request and response are the API's own. An error of the call
+// goes through `failed` (may be NULL), which may fill the response and return NONE, or return what
+// becomes the API's error.
+typedef enum err group_call_failed(struct api_call *call, enum err error);
+void api_group_call(struct api_call *call, struct slice group_id, group_call_failed *failed);

@@ -11,5 +11,5 @@ void api_join_group(struct api_call *call) {
         api_reply(call);
         return;
     }
-    api_group_call(call, request->group_id);
+    api_group_call(call, request->group_id, NULL);
 }

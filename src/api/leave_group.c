@@ -7,5 +7,5 @@ void api_leave_group(struct api_call *call) {
         api_reply_error(call, ERR_INVALID_GROUP_ID, NULL);
         return;
     }
-    api_group_call(call, request->group_id);
+    api_group_call(call, request->group_id, NULL);
 }

@@ -81,6 +81,7 @@ static void answer_old_form(struct api_call *call, const struct fetching *f) {
             t->partitions[j].committed_offset = from->partitions[j].committed_offset;
             t->partitions[j].committed_leader_epoch = from->partitions[j].committed_leader_epoch;
             t->partitions[j].metadata = from->partitions[j].metadata;
+            t->partitions[j].error_code = from->partitions[j].error_code;
         }
     }
 }
@@ -133,6 +134,7 @@ void api_offset_fetch(struct api_call *call) {
         name_topics(call, &f->groups[i]);
         group_routes_add(&f->routes, &f->list[i], f->groups[i].group_id, &f->groups[i],
                          &f->answers[i]);
+        f->list[i].call.require_stable = request->require_stable;
     }
     group_routes_start(&f->routes);
 }

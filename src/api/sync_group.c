@@ -11,6 +11,6 @@ void api_sync_group(struct api_call *call) {
     } else if (request->group_id.size == 0) {
         api_reply_error(call, ERR_INVALID_GROUP_ID, NULL);
     } else {
-        api_group_call(call, request->group_id);
+        api_group_call(call, request->group_id, NULL);
     }
 }

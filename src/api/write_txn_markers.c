@@ -2,11 +2,13 @@
 // coordinators, and by an operator who aborts a transaction that hangs (KIP-664).
 #include "api/partition_access.h"
 #include "api/partition_rows.h"
+#include "group/group.h"
 #include "transaction/marker.h"
 
 struct marker_row {
     struct partition_row row;
     struct marker_write write;
+    struct group_marker offsets;  // in a partition of __consumer_offsets
 };
 
 struct markers_part {
@@ -29,6 +31,23 @@ static void written(struct marker_write *write, enum err result) {
     row_done(container_of(row->row.part, struct markers_part, part));
 }
 
+static void offsets_written(struct group_marker *marker, enum err result) {
+    struct marker_row *row = container_of(marker, struct marker_row, offsets);
+    row->row.error = result;
+    row_done(container_of(row->row.part, struct markers_part, part));
+}
+
+// The group coordinator's log is its own to append to: offsets count with their marker.
+static void write_offsets_marker(struct node *node, struct marker_row *row) {
+    row->offsets = (struct group_marker){.partition = row->row.index,
+                                         .producer_id = row->write.producer_id,
+                                         .producer_epoch = row->write.producer_epoch,
+                                         .coordinator_epoch = row->write.coordinator_epoch,
+                                         .commit = row->write.commit,
+                                         .done = offsets_written};
+    group_marker_start(node->groups, &row->offsets);
+}
+
 static void run(struct partition_rows_part *rows_part) {
     struct markers_part *part = container_of(rows_part, struct markers_part, part);
     struct node *node = rows_part->scatter_part.node;
@@ -39,6 +58,11 @@ static void run(struct partition_rows_part *rows_part) {
         struct partition *partition;
         at->error = partition_access(node, at->topic_id, at->index, -1, &partition);
         if (at->error != ERR_NONE) continue;
+        if (node->groups != NULL && slice_equal_cstring(partition->topic->name, GROUP_TOPIC)) {
+            part->pending++;
+            write_offsets_marker(node, row);
+            continue;
+        }
         at->error =
             marker_write_start(&row->write, partition, now_ms, rows_part->scatter_part.arena);
         if (at->error == ERR_NONE) part->pending++;

@@ -77,12 +77,7 @@ enum err admin_delete(struct group_shard *s, struct group_call *call,
         out->error_code = err_wire(ERR_NON_EMPTY_GROUP);
         return ERR_NONE;
     }
-    map_for_each(n, &g->offsets) {
-        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
-        struct offset_commit_key key = {
-            .group = g->id, .topic = o->topic, .partition = o->partition};
-        group_add_record(result, GROUP_OFFSET_COMMIT, &key, 0, NULL);
-    }
+    offsets_delete_all(g, result);
     if (g->consumer != NULL) {
         consumer_add_gone(g, result);
         return ERR_NONE;

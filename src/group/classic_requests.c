@@ -477,16 +477,18 @@ enum err classic_leave(struct group_shard *s, struct group_call *call,
 // ---- Commits ----
 
 enum err classic_check_commit(struct group *g, struct slice member_id, struct slice instance_id,
-                              int32_t generation) {
+                              int32_t generation, bool transactional) {
     const struct classic_group *c = g->classic;
     if (env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT)) return ERR_NONE;
     // A simple consumer of a group without members.
     if (generation < 0 && classic_is_empty(g)) return ERR_NONE;
-    if (c == NULL || (generation < 0 && member_id.size == 0 && slice_is_null(instance_id)))
-        return ERR_UNKNOWN_MEMBER_ID;
+    bool is_nobody = generation < 0 && member_id.size == 0 && slice_is_null(instance_id);
+    if (is_nobody && transactional) return ERR_NONE;
+    if (c == NULL || is_nobody) return ERR_UNKNOWN_MEMBER_ID;
     enum err err = check_member(c, member_id, instance_id);
     if (err != ERR_NONE) return err;
     if (generation != c->generation) return ERR_ILLEGAL_GENERATION;
+    if (transactional) return ERR_NONE;
     if (c->state == CLASSIC_COMPLETING) return ERR_REBALANCE_IN_PROGRESS;
     // A commit shows that the member lives.
     struct classic_member *m = classic_member_of(c, member_id);

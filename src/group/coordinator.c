@@ -10,6 +10,17 @@ int32_t group_partition_of(struct slice group_id, int32_t partition_count) {
     return utf8_java_partition(group_id, partition_count);
 }
 
+enum err group_find_topic(const struct image *image, struct slice name, struct uuid id,
+                          int32_t partition, const struct topic_image **topic) {
+    bool by_id = !uuid_is_zero(id);
+    const struct topic_image *t = by_id ? image_topic_by_id(image, id) : image_topic(image, name);
+    if (t == NULL && by_id) return ERR_UNKNOWN_TOPIC_ID;
+    if (t == NULL || partition < 0 || partition >= t->partition_count)
+        return ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    *topic = t;
+    return ERR_NONE;
+}
+
 // ---- Shards ----
 
 static void loaded(struct store *store);
@@ -33,6 +44,7 @@ static void shard_new(struct group_coordinator *c, struct uuid topic_id,
     map_init(&s->groups, env_random(c->env));
     runtime_timer_init(&s->housekeeping, housekeep);
     store_init(&s->store, env_random(c->env), group_apply, &s->store);
+    s->store.pending = group_apply_pending;
     list_append(&c->shards, &s->link);
     s->log = partition_log_new(&(struct partition_log_options){.env = c->env,
                                                                .partition = partition,
@@ -51,6 +63,12 @@ static void group_free(struct group *g) {
         memory_free(o);
     }
     map_deinit(&g->offsets);
+    map_for_each(n, &g->pending) {
+        struct pending_offset *p = container_of(n, struct pending_offset, by_key);
+        map_remove(&g->pending, n);
+        memory_free(p);
+    }
+    map_deinit(&g->pending);
     map_remove(&g->shard->groups, &g->by_id);
     memory_free(g);
 }
@@ -241,6 +259,7 @@ static const struct call_kind call_kinds[] = {
     {API_CONSUMER_GROUP_HEARTBEAT, consumer_heartbeat, consumer_heartbeat_written},
     {API_CONSUMER_GROUP_DESCRIBE, consumer_describe, NULL},
     {API_OFFSET_COMMIT, offsets_commit, NULL},
+    {API_TXN_OFFSET_COMMIT, offsets_commit_transactional, NULL},
     {API_OFFSET_FETCH, offsets_fetch, NULL},
     {API_OFFSET_DELETE, offsets_delete, NULL},
     {API_DESCRIBE_GROUPS, admin_describe, NULL},
@@ -359,4 +378,42 @@ void group_run(struct group_shard *s, struct slice group_id,
     o->id_size = group_id.size;
     memcpy(o->id, group_id.data, group_id.size);
     runtime_submit(partition_log_shard(s->log), &o->operation);
+}
+
+// ---- Markers ----
+
+static enum err execute_marker(struct runtime_operation *operation, void *state,
+                               struct runtime_result *result) {
+    (void)state;
+    struct group_marker *m = container_of(operation, struct group_marker, operation);
+    result->atomic = true;
+    m->transaction =
+        (struct runtime_transaction){.producer_id = m->producer_id,
+                                     .producer_epoch = m->producer_epoch,
+                                     .marker = m->commit ? RUNTIME_COMMIT : RUNTIME_ABORT,
+                                     .coordinator_epoch = m->coordinator_epoch};
+    runtime_result_add(result, (struct runtime_record){.transaction = &m->transaction});
+    return ERR_NONE;
+}
+
+static void marker_done(struct runtime_operation *operation, enum err result) {
+    struct group_marker *m = container_of(operation, struct group_marker, operation);
+    bool gone = result == ERR_COORDINATOR_LOAD_IN_PROGRESS || result == ERR_NOT_COORDINATOR;
+    m->done(m, gone ? ERR_NOT_LEADER_OR_FOLLOWER : result);
+}
+
+static void marker_refused(struct env_task *task) {
+    struct group_marker *m = container_of(task, struct group_marker, refused);
+    m->done(m, ERR_NOT_LEADER_OR_FOLLOWER);
+}
+
+void group_marker_start(struct group_coordinator *c, struct group_marker *m) {
+    struct group_shard *s = shard_of(c, m->partition);
+    if (s == NULL) {
+        env_task_init(&m->refused, marker_refused);
+        env_defer(c->env, &m->refused);
+        return;
+    }
+    m->operation = (struct runtime_operation){.execute = execute_marker, .done = marker_done};
+    runtime_submit(partition_log_shard(s->log), &m->operation);
 }

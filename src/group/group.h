@@ -38,6 +38,11 @@ void group_coordinator_stop(struct group_coordinator *coordinator, void (*stoppe
 #define GROUP_TOPIC "__consumer_offsets"
 int32_t group_partition_of(struct slice group_id, int32_t partition_count);
 
+// The topic that a row names, by id unless that is zero, and whether it has the partition:
+// UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION.
+enum err group_find_topic(const struct image *image, struct slice name, struct uuid id,
+                          int32_t partition, const struct topic_image **topic);
+
 // One request for one group (requests for many are cut up by the handlers; ListGroups goes to every
 // partition).
 struct group_call {
@@ -48,6 +53,7 @@ struct group_call {
     struct slice group_id;
     struct slice client_id;    // null: unknown
     struct slice client_host;  // "/127.0.0.1" as Kafka writes it
+    bool require_stable;       // OffsetFetch: what open transactions hold is UNSTABLE_OFFSET_COMMIT
     const void *request;  // the API's request struct; for batched APIs the element for this group
                           // (group_calls in calls.h says which)
     void *response;       // initialised; filled. Its memory is from `arena`
@@ -61,9 +67,31 @@ struct group_call {
     // Private.
     struct group_shard *shard;
     struct runtime_operation operation;
+    struct runtime_transaction transaction;
     bool is_waiting;  // for a rebalance: answered by group_call_finish
     bool is_written;  // the operation's records are durable
     struct env_task finish;
     enum err result;
 };
 void group_call_start(struct group_coordinator *coordinator, struct group_call *call);
+
+// The marker that ends a producer's transaction in one partition of __consumer_offsets: the offsets
+// that were committed inside it count now, or never. (In other partitions a marker is only an
+// append: transaction/marker.h.)
+struct group_marker {
+    // In.
+    int32_t partition;
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t coordinator_epoch;
+    bool commit;
+    // Durable, or why not: NOT_LEADER_OR_FOLLOWER (also while the partition is loaded),
+    // INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED … Exactly once, never inside
+    // group_marker_start; the struct stays until then.
+    void (*done)(struct group_marker *marker, enum err result);
+    // Private.
+    struct runtime_operation operation;
+    struct runtime_transaction transaction;
+    struct env_task refused;
+};
+void group_marker_start(struct group_coordinator *coordinator, struct group_marker *marker);

@@ -17,7 +17,7 @@ static enum err check_commit(struct group_shard *s, struct group_call *call,
     if (g == NULL && generation < 0) return ERR_NONE;
     if (g == NULL) return call->version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
     if (g->consumer != NULL) return consumer_check_commit(g, m->member_id, generation);
-    return classic_check_commit(g, m->member_id, m->group_instance_id, generation);
+    return classic_check_commit(g, m->member_id, m->group_instance_id, generation, false);
 }
 
 // KIP-211: old clients name a retention; the offset then expires by itself.
@@ -27,24 +27,24 @@ static int64_t expiry_of(const struct offset_commit_request *m, int64_t now_ms) 
     return __builtin_add_overflow(now_ms, m->retention_time_ms, &at) ? INT64_MAX : at;
 }
 
-static void commit_partition(struct group_call *call, const struct offset_commit_request *m,
-                             const struct offset_commit_request_topic *t,
-                             const struct offset_commit_request_partition *p, int64_t now_ms,
-                             struct runtime_result *result) {
+// The record for one row, or why there is none.
+static enum err add_commit(struct group_shard *s, const struct group_call *call, struct slice name,
+                           struct uuid topic_id, int32_t partition,
+                           struct offset_commit_value *value, struct runtime_result *result) {
+    int32_t metadata_max = config_int(s->coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
+    const struct topic_image *topic;
+    enum err err = group_find_topic(s->coordinator->image, name, topic_id, partition, &topic);
+    if (err != ERR_NONE) return err;
+    if (value->metadata.size > (size_t)metadata_max) return ERR_OFFSET_METADATA_TOO_LARGE;
     struct offset_commit_key key = {
-        .group = call->group_id, .topic = t->name, .partition = p->partition_index};
-    struct offset_commit_value value;
-    codec_init(&offset_commit_value_codec, &value);
-    value.offset = p->committed_offset;
-    value.leader_epoch = p->committed_leader_epoch;
-    value.metadata = slice_is_null(p->committed_metadata) ? SLICE_EMPTY : p->committed_metadata;
-    value.commit_timestamp = now_ms;
-    value.expire_timestamp = expiry_of(m, now_ms);
-    value.topic_id = t->topic_id;
-    bool expires = value.expire_timestamp >= 0;
+        .group = call->group_id, .topic = topic->name, .partition = partition};
+    if (slice_is_null(value->metadata)) value->metadata = SLICE_EMPTY;
+    value->topic_id = topic->id;
+    bool expires = value->expire_timestamp >= 0;
     group_add_record(result, GROUP_OFFSET_COMMIT, &key,
                      expires ? OFFSET_COMMIT_VALUE_WITH_EXPIRY : OFFSET_COMMIT_VALUE_VERSION,
-                     &value);
+                     value);
+    return ERR_NONE;
 }
 
 enum err offsets_commit(struct group_shard *s, struct group_call *call,
@@ -55,7 +55,6 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
     if (err != ERR_NONE) return err;
     int64_t now_ms = env_wall_ms(group_env(s));
     bool forgets = env_mutant(group_env(s), MUTANT_GROUP_FORGET_COMMIT) && now_ms % 4 == 0;
-    int32_t metadata_max = config_int(s->coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
     out->topics_count = m->topics_count;
     out->topics = offset_commit_response_topic_new(call->arena, m->topics_count);
     for (int32_t i = 0; i < m->topics_count; i++) {
@@ -68,21 +67,95 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
         for (int32_t j = 0; j < t->partitions_count; j++) {
             const struct offset_commit_request_partition *p = &t->partitions[j];
             answer->partitions[j].partition_index = p->partition_index;
-            if (p->committed_metadata.size > (size_t)metadata_max) {
-                answer->partitions[j].error_code = err_wire(ERR_OFFSET_METADATA_TOO_LARGE);
-            } else if (!forgets) {
-                commit_partition(call, m, t, p, now_ms, result);
-            }
+            if (forgets) continue;
+            struct offset_commit_value value;
+            codec_init(&offset_commit_value_codec, &value);
+            value.offset = p->committed_offset;
+            value.leader_epoch = p->committed_leader_epoch;
+            value.metadata = p->committed_metadata;
+            value.commit_timestamp = now_ms;
+            value.expire_timestamp = expiry_of(m, now_ms);
+            answer->partitions[j].error_code = err_wire(
+                add_commit(s, call, t->name, t->topic_id, p->partition_index, &value, result));
         }
     }
+    return ERR_NONE;
+}
+
+// ---- Commit inside a transaction (KIP-98, KIP-447) ----
+
+enum { TXN_VERSION_GROUP_ERRORS = 6 };  // before, clients know only the classic protocol's errors
+
+static enum err check_transactional(struct group_shard *s, const struct group_call *call,
+                                    const struct txn_offset_commit_request *m) {
+    struct group *g = group_find(s, call->group_id);
+    int32_t generation = m->generation_id_or_member_epoch;
+    if (g == NULL && generation < 0) return ERR_NONE;
+    if (g != NULL && g->consumer == NULL)
+        return classic_check_commit(g, m->member_id, m->group_instance_id, generation, true);
+    bool is_nobody =
+        generation == -1 && m->member_id.size == 0 && slice_is_null(m->group_instance_id);
+    if (g != NULL && is_nobody) return ERR_NONE;
+    enum err err =
+        g == NULL ? ERR_GROUP_ID_NOT_FOUND : consumer_check_commit(g, m->member_id, generation);
+    bool is_new = err == ERR_GROUP_ID_NOT_FOUND || err == ERR_STALE_MEMBER_EPOCH;
+    return is_new && call->version < TXN_VERSION_GROUP_ERRORS ? ERR_ILLEGAL_GENERATION : err;
+}
+
+// The records belong to the transaction: they count when its commit marker comes.
+static void enter_transaction(struct group_call *call, const struct txn_offset_commit_request *m,
+                              struct runtime_result *result) {
+    call->transaction = (struct runtime_transaction){.producer_id = m->producer_id,
+                                                     .producer_epoch = m->producer_epoch};
+    for (int32_t i = 0; i < result->count; i++)
+        result->records[i].transaction = &call->transaction;
+}
+
+enum err offsets_commit_transactional(struct group_shard *s, struct group_call *call,
+                                      struct runtime_result *result) {
+    const struct txn_offset_commit_request *m = call->request;
+    struct txn_offset_commit_response *out = call->response;
+    enum err err = check_transactional(s, call, m);
+    if (err != ERR_NONE) return err;
+    out->topics_count = m->topics_count;
+    out->topics = txn_offset_commit_response_topic_new(call->arena, m->topics_count);
+    for (int32_t i = 0; i < m->topics_count; i++) {
+        const struct txn_offset_commit_request_topic *t = &m->topics[i];
+        struct txn_offset_commit_response_topic *answer = &out->topics[i];
+        answer->name = t->name;
+        answer->topic_id = t->topic_id;
+        answer->partitions_count = t->partitions_count;
+        answer->partitions =
+            txn_offset_commit_response_partition_new(call->arena, t->partitions_count);
+        for (int32_t j = 0; j < t->partitions_count; j++) {
+            const struct txn_offset_commit_request_partition *p = &t->partitions[j];
+            answer->partitions[j].partition_index = p->partition_index;
+            struct offset_commit_value value;
+            codec_init(&offset_commit_value_codec, &value);
+            value.offset = p->committed_offset;
+            value.leader_epoch = p->committed_leader_epoch;
+            value.metadata = p->committed_metadata;
+            value.commit_timestamp = env_wall_ms(group_env(s));
+            answer->partitions[j].error_code = err_wire(
+                add_commit(s, call, t->name, t->topic_id, p->partition_index, &value, result));
+        }
+    }
+    enter_transaction(call, m, result);
     return ERR_NONE;
 }
 
 // ---- Fetch ----
 
 static void put_offset(const struct group *g, struct slice topic, struct uuid topic_id,
-                       int32_t partition, struct offset_fetch_response_topic_partition *out) {
+                       int32_t partition, bool require_stable,
+                       struct offset_fetch_response_topic_partition *out) {
     const struct committed_offset *o = g == NULL ? NULL : group_offset(g, topic, partition);
+    // Its value is about to change, or not (KIP-447).
+    bool is_unstable = require_stable && g != NULL && group_offset_is_pending(g, topic, partition);
+    if (is_unstable) {
+        o = NULL;
+        out->error_code = err_wire(ERR_UNSTABLE_OFFSET_COMMIT);
+    }
     // Of an older topic with this name.
     bool is_stale = o != NULL && !uuid_is_zero(topic_id) && !uuid_is_zero(o->topic_id) &&
                     !uuid_equal(topic_id, o->topic_id);
@@ -94,7 +167,7 @@ static void put_offset(const struct group *g, struct slice topic, struct uuid to
 }
 
 // All offsets of the group, gathered by topic in the order in which topics were first committed.
-static void fetch_all(const struct group *g, struct arena *arena,
+static void fetch_all(const struct group *g, bool require_stable, struct arena *arena,
                       struct offset_fetch_response_group *out) {
     out->topics_count = 0;
     if (g == NULL) return;
@@ -119,7 +192,8 @@ static void fetch_all(const struct group *g, struct arena *arena,
         map_for_each(n, &g->offsets) {
             const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
             if (!slice_equal(t->name, o->topic)) continue;
-            put_offset(g, o->topic, o->topic_id, o->partition, &t->partitions[filled]);
+            put_offset(g, o->topic, o->topic_id, o->partition, require_stable,
+                       &t->partitions[filled]);
             t->partitions[filled].metadata = arena_copy(arena, o->metadata);
             filled++;
         }
@@ -140,7 +214,7 @@ enum err offsets_fetch(struct group_shard *s, struct group_call *call,
         if (err != ERR_NONE) return err;
     }
     if (m->topics_count < 0) {
-        fetch_all(g, call->arena, out);
+        fetch_all(g, call->require_stable, call->arena, out);
         return ERR_NONE;
     }
     out->topics_count = m->topics_count;
@@ -154,7 +228,8 @@ enum err offsets_fetch(struct group_shard *s, struct group_call *call,
         answer->partitions =
             offset_fetch_response_topic_partition_new(call->arena, t->partition_indexes_count);
         for (int32_t j = 0; j < t->partition_indexes_count; j++) {
-            put_offset(g, t->name, t->topic_id, t->partition_indexes[j], &answer->partitions[j]);
+            put_offset(g, t->name, t->topic_id, t->partition_indexes[j], call->require_stable,
+                       &answer->partitions[j]);
             answer->partitions[j].metadata =
                 arena_copy(call->arena, answer->partitions[j].metadata);
         }
@@ -194,14 +269,32 @@ enum err offsets_delete(struct group_shard *s, struct group_call *call,
         for (int32_t j = 0; j < t->partitions_count; j++) {
             struct offset_delete_response_partition *p = &out->topics[i].partitions[j];
             p->partition_index = t->partitions[j].partition_index;
-            if (subscribed) {
+            const struct topic_image *topic;
+            enum err err = group_find_topic(s->coordinator->image, t->name, UUID_ZERO,
+                                            p->partition_index, &topic);
+            if (err != ERR_NONE) {
+                p->error_code = err_wire(err);
+            } else if (subscribed) {
                 p->error_code = err_wire(ERR_GROUP_SUBSCRIBED_TO_TOPIC);
-            } else if (group_offset(g, t->name, p->partition_index) != NULL) {
+            } else if (group_offset(g, t->name, p->partition_index) != NULL ||
+                       group_offset_is_pending(g, t->name, p->partition_index)) {
                 delete_offset(g, t->name, p->partition_index, result);
             }
         }
     }
     return ERR_NONE;
+}
+
+void offsets_delete_all(const struct group *g, struct runtime_result *result) {
+    map_for_each(n, &g->offsets) {
+        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
+        delete_offset(g, o->topic, o->partition, result);
+    }
+    map_for_each(n, &g->pending) {
+        const struct pending_offset *p = container_of(n, struct pending_offset, by_key);
+        if (group_offset(g, p->topic, p->partition) == NULL)
+            delete_offset(g, p->topic, p->partition, result);
+    }
 }
 
 // ---- Topics that were deleted ----
@@ -210,6 +303,9 @@ bool offsets_has_topic(const struct group *g, struct slice topic) {
     map_for_each(n, &g->offsets) {
         if (slice_equal(container_of(n, struct committed_offset, by_key)->topic, topic))
             return true;
+    }
+    map_for_each(n, &g->pending) {
+        if (slice_equal(container_of(n, struct pending_offset, by_key)->topic, topic)) return true;
     }
     return false;
 }
@@ -222,6 +318,10 @@ void offsets_drop_deleted(const struct group *g, const struct image *image,
         bool is_there =
             topic != NULL && (uuid_is_zero(o->topic_id) || uuid_equal(o->topic_id, topic->id));
         if (!is_there) delete_offset(g, o->topic, o->partition, result);
+    }
+    map_for_each(n, &g->pending) {
+        const struct pending_offset *p = container_of(n, struct pending_offset, by_key);
+        if (image_topic(image, p->topic) == NULL) delete_offset(g, p->topic, p->partition, result);
     }
 }
 
@@ -247,13 +347,13 @@ void offsets_expire(struct group *g, int64_t now_ms, struct runtime_result *resu
     int64_t retention_ms =
         (int64_t)config_int(g->shard->coordinator->config, BROKER_OFFSETS_RETENTION_MINUTES) *
         60000;
-    size_t left = 0;
+    size_t left = g->pending.count;
     map_for_each(n, &g->offsets) {
         const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
         int64_t since = unused_since(g, o);
         bool expired = since >= 0 && (o->expire_timestamp >= 0 ? now_ms >= o->expire_timestamp
                                                                : now_ms - since >= retention_ms);
-        if (expired) {
+        if (expired && !group_offset_is_pending(g, o->topic, o->partition)) {
             delete_offset(g, o->topic, o->partition, result);
         } else {
             left++;

@@ -22,13 +22,16 @@ struct group *group_get(struct group_shard *s, struct slice id) {
     g->id = slice_of(copy, id.size);
     g->shard = s;
     map_init(&g->offsets, s->groups.seed);
+    map_init(&g->pending, s->groups.seed);
     map_put(&s->groups, &g->by_id, g->id);
     return g;
 }
 
 void group_release(struct group *g) {
-    if (g->offsets.count > 0 || g->classic != NULL || g->consumer != NULL) return;
+    if (g->offsets.count > 0 || g->pending.count > 0) return;
+    if (g->classic != NULL || g->consumer != NULL) return;
     map_deinit(&g->offsets);
+    map_deinit(&g->pending);
     map_remove(&g->shard->groups, &g->by_id);
     memory_free(g);
 }
@@ -51,6 +54,18 @@ struct committed_offset *group_offset(const struct group *g, struct slice topic,
     size_t size = offset_key(topic, partition, key);
     struct map_node *n = size == 0 ? NULL : map_get(&g->offsets, slice_of(key, size));
     return n == NULL ? NULL : container_of(n, struct committed_offset, by_key);
+}
+
+static struct pending_offset *pending_of(const struct group *g, struct slice topic,
+                                         int32_t partition) {
+    uint8_t key[OFFSET_KEY_MAX];
+    size_t size = offset_key(topic, partition, key);
+    struct map_node *n = size == 0 ? NULL : map_get(&g->pending, slice_of(key, size));
+    return n == NULL ? NULL : container_of(n, struct pending_offset, by_key);
+}
+
+bool group_offset_is_pending(const struct group *g, struct slice topic, int32_t partition) {
+    return g->pending.count > 0 && pending_of(g, topic, partition) != NULL;
 }
 
 static void remove_offset(struct group *g, struct committed_offset *o) {
@@ -83,6 +98,45 @@ static enum err apply_offset(struct group_shard *s, const struct offset_commit_k
     o->topic_id = value->topic_id;
     map_put(&g->offsets, &o->by_key, slice_of(at, size));
     return ERR_NONE;
+}
+
+static enum err apply_pending(struct group *g, const struct offset_commit_key *key, bool more) {
+    struct pending_offset *p = pending_of(g, key->topic, key->partition);
+    if (p == NULL && more) {
+        uint8_t bytes[OFFSET_KEY_MAX];
+        size_t size = offset_key(key->topic, key->partition, bytes);
+        if (size == 0) return ERR_CORRUPT;
+        p = memory_zalloc(1, sizeof *p + size);
+        uint8_t *at = memcpy(p + 1, bytes, size);
+        p->topic = slice_of(at + 4, size - 4);
+        p->partition = key->partition;
+        map_put(&g->pending, &p->by_key, slice_of(at, size));
+    }
+    if (p == NULL) return ERR_NONE;
+    p->transaction_count += more ? 1 : -1;
+    if (p->transaction_count > 0) return ERR_NONE;
+    map_remove(&g->pending, &p->by_key);
+    memory_free(p);
+    return ERR_NONE;
+}
+
+enum err group_apply_pending(void *store, struct slice key, bool more) {
+    struct group_shard *s = container_of((struct store *)store, struct group_shard, store);
+    struct reader in = reader_of(key);
+    int16_t type = reader_i16(&in);
+    // Nothing else is written inside a transaction.
+    if (in.failed || type != GROUP_OFFSET_COMMIT) return ERR_NONE;
+    struct arena arena;
+    arena_init(&arena);
+    struct offset_commit_key k;
+    enum err err = codec_decode(&offset_commit_key_codec, 0, &in, &arena, 0, &k);
+    if (err == ERR_NONE) {
+        struct group *g = group_get(s, k.group);
+        err = apply_pending(g, &k, more);
+        group_release(g);
+    }
+    arena_deinit(&arena);
+    return err;
 }
 
 // ---- Records ----

@@ -41,6 +41,7 @@ struct group {
     struct slice id;  // owned
     struct group_shard *shard;
     struct map offsets;             // of committed_offset
+    struct map pending;             // of pending_offset
     struct classic_group *classic;  // at most one of these two
     struct consumer_group *consumer;
 };
@@ -58,6 +59,15 @@ struct committed_offset {
     struct slice metadata;  // owned, behind the key
 };
 
+// A partition for which open transactions (KIP-98) hold commits; the same key. Their values are in
+// the store.
+struct pending_offset {
+    struct map_node by_key;
+    int32_t transaction_count;
+    int32_t partition;
+    struct slice topic;  // in the key
+};
+
 static inline struct env *group_env(const struct group_shard *shard) {
     return shard->coordinator->env;
 }
@@ -71,6 +81,8 @@ void group_release(struct group *group);
 
 struct committed_offset *group_offset(const struct group *group, struct slice topic,
                                       int32_t partition);
+// An open transaction holds a commit for it.
+bool group_offset_is_pending(const struct group *group, struct slice topic, int32_t partition);
 
 // ---- Records ----
 
@@ -81,6 +93,8 @@ void group_add_record(struct runtime_result *result, int16_t type, const void *k
 
 // The store's `apply`.
 enum err group_apply(void *store, struct slice key, struct slice value);
+// The store's `pending`.
+enum err group_apply_pending(void *store, struct slice key, bool more);
 
 // ---- Calls ----
 
@@ -113,9 +127,10 @@ group_written classic_join_written, classic_sync_written;
 void classic_free(struct classic_group *classic);  // waiting calls end with NOT_COORDINATOR
 enum err classic_apply(struct group *group, const struct group_metadata_value *value);
 void classic_loaded(struct group *group);  // starts the members' timers
-// Whether a commit or a fetch of offsets is allowed (Kafka's ClassicGroup.validateOffsetCommit).
+// Whether a commit is allowed (Kafka's ClassicGroup.validateOffsetCommit). Inside a transaction old
+// clients name no member, and a rebalance does not stop it.
 enum err classic_check_commit(struct group *group, struct slice member_id, struct slice instance_id,
-                              int32_t generation);
+                              int32_t generation, bool transactional);
 void classic_describe(const struct group *group, int16_t version, struct arena *arena,
                       struct describe_groups_response_group *out);
 const char *classic_state_name(const struct group *group);
@@ -144,9 +159,11 @@ bool consumer_is_subscribed(const struct group *group, struct slice topic);
 void consumer_add_gone(const struct group *group, struct runtime_result *result);
 
 // offsets.c
-group_execute offsets_commit, offsets_fetch, offsets_delete;
+group_execute offsets_commit, offsets_commit_transactional, offsets_fetch, offsets_delete;
 // Adds tombstones for what has expired, and for the group when nothing is left of it.
 void offsets_expire(struct group *group, int64_t now_ms, struct runtime_result *result);
+// Adds tombstones for all offsets, pending ones too.
+void offsets_delete_all(const struct group *group, struct runtime_result *result);
 bool offsets_has_topic(const struct group *group, struct slice topic);
 // Adds tombstones for the offsets of topics that the image does not have.
 void offsets_drop_deleted(const struct group *group, const struct image *image,

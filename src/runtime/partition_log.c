@@ -27,22 +27,6 @@ struct append {
     struct arena arena;
 };
 
-// Records of one open transaction, met while loading.
-struct open_transaction {
-    struct list link;
-    int64_t producer_id;
-    struct list records;  // of open_record
-};
-
-struct open_record {
-    struct list link;
-    int64_t offset;
-    size_t key_size;
-    size_t value_size;
-    bool is_tombstone;
-    uint8_t bytes[];
-};
-
 struct load {
     struct partition_log *owner;  // NULL: gone
     struct env_job job;
@@ -50,8 +34,7 @@ struct load {
     struct log_warm_op warm;
     uint8_t *data;
     enum err result;
-    struct list transactions;  // of open_transaction
-    int64_t next;              // offset to read from
+    int64_t next;  // offset to read from
 };
 
 struct partition_log {
@@ -71,7 +54,8 @@ struct partition_log {
     int64_t shrink_end;    // … to here; 0: no shrinking under way
     struct env_task fail;  // reports a failed load
     enum err fail_reason;
-    struct env_task begin;  // starts the load, so that `loaded` never comes inside partition_log_new
+    struct env_task
+        begin;  // starts the load, so that `loaded` never comes inside partition_log_new
     struct env_task stop;
     void (*stopped)(struct store *store);
 };
@@ -81,7 +65,12 @@ struct partition_log {
 static enum err replay(void *state, const struct runtime_record *record, int64_t offset,
                        int32_t epoch) {
     (void)epoch;
-    return store_put(state, record->key, record->value, offset);
+    const struct runtime_transaction *t = record->transaction;
+    if (t == NULL) return store_put(state, record->key, record->value, offset);
+    if (t->marker != RUNTIME_NO_MARKER)
+        return store_end_transaction(state, t->producer_id, t->marker == RUNTIME_COMMIT, offset);
+    return store_put_pending(state, t->producer_id, t->producer_epoch, record->key, record->value,
+                             offset);
 }
 
 static void mark(void *state, int64_t offset) {
@@ -161,6 +150,29 @@ static void append_done(struct log_append_op *op, enum err result) {
     runtime_lost(p->shard, before, result);
 }
 
+static enum err build(struct append *a, const struct runtime_record *records, int32_t count,
+                      int64_t now_ms, struct slice *bytes) {
+    struct batch_builder *builder = &a->builder;
+    const struct runtime_transaction *t = records[0].transaction;
+    if (t != NULL) {
+        builder->producer_id = t->producer_id;
+        builder->producer_epoch = t->producer_epoch;
+        builder->attributes = ATTRIBUTE_TRANSACTIONAL;
+    }
+    if (t != NULL && t->marker != RUNTIME_NO_MARKER) {
+        assert(count == 1);
+        batch_builder_marker(builder, t->marker == RUNTIME_COMMIT, t->coordinator_epoch, now_ms);
+        return batch_builder_finish(builder, COMPRESSION_NONE, 0, bytes);
+    }
+    for (int32_t i = 0; i < count; i++) {
+        assert(records[i].transaction == t);
+        struct record record = {
+            .timestamp = now_ms, .key = records[i].key, .value = records[i].value};
+        batch_builder_append(builder, &record);
+    }
+    return batch_builder_finish(builder, COMPRESSION_NONE, 0, bytes);
+}
+
 static enum err append(struct runtime_log *log, const struct runtime_record *records, int32_t count,
                        int64_t *last_offset) {
     struct partition_log *p = container_of(log, struct partition_log, log);
@@ -170,13 +182,8 @@ static enum err append(struct runtime_log *log, const struct runtime_record *rec
     list_init(&a->link);
     list_append(&p->appends, &a->link);
     batch_builder_init(&a->builder);
-    int64_t now = env_wall_ms(p->env);
-    for (int32_t i = 0; i < count; i++) {
-        struct record record = {.timestamp = now, .key = records[i].key, .value = records[i].value};
-        batch_builder_append(&a->builder, &record);
-    }
     struct slice bytes;
-    enum err err = batch_builder_finish(&a->builder, COMPRESSION_NONE, 0, &bytes);
+    enum err err = build(a, records, count, env_wall_ms(p->env), &bytes);
     if (err == ERR_NONE) err = partition_check_leader(p->partition, -1);
     if (err == ERR_NONE) {
         a->op = (struct log_append_op){.batch = a->builder.data,
@@ -202,62 +209,12 @@ static int64_t next_offset(struct runtime_log *log) {
 
 // ---- Loading ----
 
-static struct open_transaction *transaction_of(struct load *l, int64_t producer_id, bool create) {
-    list_for_each(link, &l->transactions) {
-        struct open_transaction *t = container_of(link, struct open_transaction, link);
-        if (t->producer_id == producer_id) return t;
-    }
-    if (!create) return NULL;
-    struct open_transaction *t = memory_zalloc(1, sizeof *t);
-    t->producer_id = producer_id;
-    list_init(&t->link);
-    list_init(&t->records);
-    list_append(&l->transactions, &t->link);
-    return t;
-}
-
-static void transaction_free(struct open_transaction *t) {
-    for (struct list *l; (l = list_pop(&t->records)) != NULL;) {
-        memory_free(container_of(l, struct open_record, link));
-    }
-    list_remove(&t->link);
-    memory_free(t);
-}
-
-static void keep_record(struct open_transaction *t, const struct record *r) {
-    struct open_record *o = memory_alloc(sizeof *o + r->key.size + r->value.size);
-    o->offset = r->offset;
-    o->key_size = r->key.size;
-    o->value_size = r->value.size;
-    o->is_tombstone = slice_is_null(r->value);
-    memcpy(o->bytes, r->key.data, r->key.size);
-    if (r->value.size > 0) memcpy(o->bytes + r->key.size, r->value.data, r->value.size);
-    list_init(&o->link);
-    list_append(&t->records, &o->link);
-}
-
-static enum err load_record(struct partition_log *p, struct slice key, struct slice value,
-                            int64_t offset, int32_t epoch) {
-    struct runtime_record record = {.key = key, .value = value};
-    return runtime_replay(p->shard, &record, offset, epoch);
-}
-
-// A marker: key {int16 version, int16 type}. Its transaction's records count now, or never.
-static enum err end_transaction(struct partition_log *p, const struct batch *b,
-                                const struct record *marker) {
-    struct open_transaction *t = transaction_of(p->load, b->producer_id, false);
-    if (t == NULL || marker->key.size < 4) return ERR_NONE;
-    enum err err = ERR_NONE;
-    bool commits = load_i16(marker->key.data + 2) == CONTROL_COMMIT;
-    list_for_each(link, &t->records) {
-        if (!commits || err != ERR_NONE) break;
-        const struct open_record *o = container_of(link, struct open_record, link);
-        struct slice value = slice_of(o->bytes + o->key_size, o->value_size);
-        err = load_record(p, slice_of(o->bytes, o->key_size), o->is_tombstone ? SLICE_NULL : value,
-                          o->offset, b->leader_epoch);
-    }
-    transaction_free(t);
-    return err;
+// A record of a control batch: key {int16 version, int16 type}.
+static enum runtime_marker marker_of(const struct record *record) {
+    if (record->key.size < 4) return RUNTIME_NO_MARKER;
+    int16_t type = load_i16(record->key.data + 2);
+    if (type == CONTROL_COMMIT) return RUNTIME_COMMIT;
+    return type == CONTROL_ABORT ? RUNTIME_ABORT : RUNTIME_NO_MARKER;
 }
 
 static enum err load_batch(struct partition_log *p, struct slice bytes) {
@@ -267,16 +224,18 @@ static enum err load_batch(struct partition_log *p, struct slice bytes) {
     arena_init(&arena);
     enum err err = record_reader_init(&reader, bytes, &arena, BATCH_DECOMPRESSED_MAX);
     const struct batch *b = &reader.batch;
+    struct runtime_transaction t = {.producer_id = b->producer_id,
+                                    .producer_epoch = b->producer_epoch};
     while (err == ERR_NONE && (err = record_reader_next(&reader, &record)) == ERR_NONE) {
-        if (batch_is_control(b)) {
-            err = end_transaction(p, b, &record);
-        } else if (slice_is_null(record.key)) {
-            continue;  // nobody's record: Kafka's own loader passes it over
-        } else if (batch_is_transactional(b)) {
-            keep_record(transaction_of(p->load, b->producer_id, true), &record);
-        } else {
-            err = load_record(p, record.key, record.value, record.offset, b->leader_epoch);
-        }
+        bool is_control = batch_is_control(b);
+        t.marker = is_control ? marker_of(&record) : RUNTIME_NO_MARKER;
+        if (is_control && t.marker == RUNTIME_NO_MARKER) continue;
+        // Without a key: nobody's record, Kafka's own loader passes it over.
+        if (!is_control && slice_is_null(record.key)) continue;
+        struct runtime_record r = {.key = record.key,
+                                   .value = record.value,
+                                   .transaction = batch_is_transactional(b) ? &t : NULL};
+        err = runtime_replay(p->shard, &r, record.offset, b->leader_epoch);
     }
     arena_deinit(&arena);
     return err == ERR_EOF ? ERR_NONE : err;
@@ -285,9 +244,6 @@ static enum err load_batch(struct partition_log *p, struct slice bytes) {
 static void load_next(struct partition_log *p);
 
 static void load_free(struct load *l) {
-    while (!list_is_empty(&l->transactions)) {
-        transaction_free(container_of(l->transactions.next, struct open_transaction, link));
-    }
     memory_free(l->data);
     memory_free(l);
 }
@@ -424,7 +380,6 @@ struct partition_log *partition_log_new(const struct partition_log_options *opti
     p->end = log_end_assigned(p->partition->log);
     p->load = memory_zalloc(1, sizeof *p->load);
     p->load->owner = p;
-    list_init(&p->load->transactions);
     env_defer(p->env, &p->begin);
     return p;
 }
@@ -478,26 +433,64 @@ void partition_log_stop(struct partition_log *p, enum err error,
 
 enum { SHRINK_BATCH_RECORDS = 1000 };
 
-void partition_log_shrink(struct partition_log *p) {
-    if (!runtime_is_active(p->shard) || p->shrink_end > 0) return;
-    int64_t size = log_size_bytes(p->partition->log);
-    if (size < SHRINK_BYTES || size / SHRINK_FACTOR < (int64_t)p->store->bytes) return;
-    int64_t base = log_end_assigned(p->partition->log), last = base - 1;
+struct rewrite {
+    struct partition_log *log;
+    const struct runtime_transaction *transaction;
     struct runtime_record records[SHRINK_BATCH_RECORDS];
-    int32_t count = 0;
-    enum err err = ERR_NONE;
-    map_for_each(n, &p->store->entries) {
+    int32_t count;
+    int64_t last;  // offset of the last record written
+    enum err err;
+};
+
+static void rewrite_flush(struct rewrite *r) {
+    if (r->err == ERR_NONE && r->count > 0)
+        r->err = append(&r->log->log, r->records, r->count, &r->last);
+    r->count = 0;
+}
+
+static void rewrite_add(struct rewrite *r, const struct store_entry *e) {
+    r->records[r->count++] = (struct runtime_record){
+        .key = e->by_key.key, .value = e->value, .transaction = r->transaction};
+    if (r->count == SHRINK_BATCH_RECORDS) rewrite_flush(r);
+}
+
+// What stands later wins: a pending value that is newer than the store's is written again behind
+// it. (All others stay where they are: the log start does not pass an open transaction.)
+static void rewrite_transaction(struct rewrite *r, const struct store_transaction *t) {
+    struct runtime_transaction transaction = {.producer_id = t->producer_id,
+                                              .producer_epoch = t->producer_epoch};
+    r->transaction = &transaction;
+    map_for_each(n, &t->entries) {
         const struct store_entry *e = container_of(n, struct store_entry, by_key);
-        records[count++] = (struct runtime_record){.key = e->by_key.key, .value = e->value};
-        if (count < SHRINK_BATCH_RECORDS) continue;
-        if (err != ERR_NONE) break;
-        err = append(&p->log, records, count, &last);
-        count = 0;
+        const struct map_node *m = map_get(&r->log->store->entries, e->by_key.key);
+        if (m != NULL && container_of(m, const struct store_entry, by_key)->offset < e->offset)
+            rewrite_add(r, e);
     }
-    if (err == ERR_NONE && count > 0) err = append(&p->log, records, count, &last);
-    if (err != ERR_NONE) return;  // the disk is full or failing: tried again later
+    rewrite_flush(r);
+    r->transaction = NULL;
+}
+
+static bool is_worth_shrinking(const struct partition_log *p) {
+    struct log *log = p->partition->log;
+    int64_t size = log_size_bytes(log);
+    return size >= SHRINK_BYTES && size / SHRINK_FACTOR >= (int64_t)p->store->bytes &&
+           log_last_stable_offset(log, p->partition->high_watermark) > log_start_offset(log);
+}
+
+void partition_log_shrink(struct partition_log *p) {
+    if (!runtime_is_active(p->shard) || p->shrink_end > 0 || !is_worth_shrinking(p)) return;
+    int64_t base = log_end_assigned(p->partition->log);
+    struct rewrite r = {.log = p, .last = base - 1};
+    map_for_each(n, &p->store->entries) {
+        rewrite_add(&r, container_of(n, struct store_entry, by_key));
+    }
+    rewrite_flush(&r);
+    map_for_each(n, &p->store->transactions) {
+        rewrite_transaction(&r, container_of(n, struct store_transaction, by_producer));
+    }
+    if (r.err != ERR_NONE) return;  // the disk is full or failing: tried again later
     p->shrink_base = base;
-    p->shrink_end = last + 1;
+    p->shrink_end = r.last + 1;
     // An empty store leaves nothing to wait for.
-    if (last < base) finish_shrink(p);
+    if (r.last < base) finish_shrink(p);
 }

@@ -20,6 +20,16 @@
 
 struct runtime_shard;
 
+// A producer's transaction (KIP-98), to which records of a coordinator's partition may belong:
+// offsets committed inside one. They count when its commit marker comes, and never after an abort.
+enum runtime_marker { RUNTIME_NO_MARKER, RUNTIME_COMMIT, RUNTIME_ABORT };
+struct runtime_transaction {
+    int64_t producer_id;
+    int16_t producer_epoch;
+    enum runtime_marker marker;  // the record is the marker itself: it has no key and no value
+    int32_t coordinator_epoch;   // of a marker
+};
+
 // One record as the state machine sees it. The bytes are what goes to the log; who makes them is
 // the state machine (metadata/record.h, a coordinator's own encoder).
 struct runtime_record {
@@ -29,6 +39,8 @@ struct runtime_record {
     int16_t version;      // the state machine's own
     const void *decoded;  // the state machine's own view of key and value, so that replay of own
                           // records need not decode; may be NULL
+    const struct runtime_transaction *transaction;  // NULL: of none. All records of an atomic
+                                                    // result have the same one
 };
 
 // What an operation yields; filled by `execute`. All memory is from `arena`, which lives until

@@ -117,6 +117,13 @@ static enum err check_epoch(const struct producer_state *state, const struct bat
     return ERR_INVALID_PRODUCER_EPOCH;
 }
 
+enum err producer_check_epoch(const struct producer_table *table, const struct batch *batch,
+                              int64_t offset, const char *partition, struct message *error) {
+    const struct producer *producer = producer_table_find(table, batch->producer_id);
+    if (producer == NULL) return ERR_NONE;
+    return check_epoch(&producer->state, batch, offset, partition, error);
+}
+
 enum err producer_check(const struct producer_table *table, const struct batch *batch,
                         int64_t offset, const char *partition, struct message *error) {
     const struct producer *producer = producer_table_find(table, batch->producer_id);

@@ -77,6 +77,10 @@ const struct producer_batch *producer_find_duplicate(const struct producer_table
 // open). `error` gets Kafka's sentence.
 MUST_CHECK enum err producer_check(const struct producer_table *table, const struct batch *batch,
                                    int64_t offset, const char *partition, struct message *error);
+// Whether a batch without a sequence (a coordinator's) may be written: ERR_INVALID_PRODUCER_EPOCH.
+MUST_CHECK enum err producer_check_epoch(const struct producer_table *table,
+                                         const struct batch *batch, int64_t offset,
+                                         const char *partition, struct message *error);
 // Whether a transaction marker may be written: ERR_INVALID_PRODUCER_EPOCH,
 // ERR_TRANSACTION_COORDINATOR_FENCED.
 MUST_CHECK enum err producer_check_marker(const struct producer_table *table,

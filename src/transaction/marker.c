@@ -1,10 +1,4 @@
-// A marker's record: key {int16 version 0, int16 type}, value EndTxnMarker {int16 version 0, int32
-// coordinator epoch}.
 #include "transaction/marker.h"
-
-#include "base/bytes.h"
-
-enum { KEY_SIZE = 4, VALUE_SIZE = 6 };
 
 static void finish(struct marker_write *marker, enum err result) {
     batch_builder_deinit(&marker->builder);
@@ -30,20 +24,11 @@ static void appended(struct log_append_op *op, enum err result) {
 }
 
 static enum err build(struct marker_write *marker, int64_t now_ms, struct slice *bytes) {
-    uint8_t key[KEY_SIZE], value[VALUE_SIZE];
-    store_i16(key, 0);
-    store_i16(key + 2, marker->commit ? CONTROL_COMMIT : CONTROL_ABORT);
-    store_i16(value, 0);
-    store_i32(value + 2, marker->coordinator_epoch);
     struct batch_builder *builder = &marker->builder;
     batch_builder_init(builder);
-    builder->attributes = ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL;
     builder->producer_id = marker->producer_id;
     builder->producer_epoch = marker->producer_epoch;
-    struct record record = {.timestamp = now_ms,
-                            .key = slice_of(key, sizeof key),
-                            .value = slice_of(value, sizeof value)};
-    batch_builder_append(builder, &record);
+    batch_builder_marker(builder, marker->commit, marker->coordinator_epoch, now_ms);
     return batch_builder_finish(builder, COMPRESSION_NONE, 0, bytes);
 }
 

@@ -1,7 +1,9 @@
-// Record batches, magic 2: Kafka's unit of storage and transfer (KIP-98). Pure: bytes in, bytes out.
+// Record batches, magic 2: Kafka's unit of storage and transfer (KIP-98). Pure: bytes in, bytes
+// out.
 //
-// A batch is a 61-byte header and its records; records are compressed as one blob. The CRC-32C covers everything from the
-// attributes on, so base offset and partition leader epoch can be set in place without touching it.
+// A batch is a 61-byte header and its records; records are compressed as one blob. The CRC-32C
+// covers everything from the attributes on, so base offset and partition leader epoch can be set in
+// place without touching it.
 #pragma once
 
 #include "base/arena.h"
@@ -35,11 +37,11 @@ enum compression {
     COMPRESSION_ZSTD = 4,
 };
 
-#define ATTRIBUTE_COMPRESSION 0x07
+#define ATTRIBUTE_COMPRESSION     0x07
 #define ATTRIBUTE_LOG_APPEND_TIME 0x08
-#define ATTRIBUTE_TRANSACTIONAL 0x10
-#define ATTRIBUTE_CONTROL 0x20
-#define ATTRIBUTE_DELETE_HORIZON 0x40
+#define ATTRIBUTE_TRANSACTIONAL   0x10
+#define ATTRIBUTE_CONTROL         0x20
+#define ATTRIBUTE_DELETE_HORIZON  0x40
 
 enum control_type {
     CONTROL_ABORT = 0,
@@ -79,8 +81,9 @@ static inline bool batch_is_transactional(const struct batch *b) {
     return (b->attributes & ATTRIBUTE_TRANSACTIONAL) != 0;
 }
 
-// Decodes a header from the first BATCH_HEADER_SIZE bytes of `bytes`; only bounds are checked: ERR_EOF when the slice is shorter than a
-// header, ERR_CORRUPT when the length field is below the minimum or the magic is not 2 (magic is filled in then).
+// Decodes a header from the first BATCH_HEADER_SIZE bytes of `bytes`; only bounds are checked:
+// ERR_EOF when the slice is shorter than a header, ERR_CORRUPT when the length field is below the
+// minimum or the magic is not 2 (magic is filled in then).
 MUST_CHECK enum err batch_decode(struct slice bytes, struct batch *batch);
 
 // The CRC over a whole batch in memory (size bytes, all there).
@@ -113,8 +116,9 @@ struct record {
     int8_t attributes;
 };
 
-// Walks the records of one batch. Uncompressed batches are read in place; compressed ones are decompressed into the
-// arena first, at most `decompressed_max` bytes (ERR_LIMIT beyond). Lying headers and bombs give an error, never a crash.
+// Walks the records of one batch. Uncompressed batches are read in place; compressed ones are
+// decompressed into the arena first, at most `decompressed_max` bytes (ERR_LIMIT beyond). Lying
+// headers and bombs give an error, never a crash.
 struct record_reader {
     struct batch batch;
     struct reader in;
@@ -122,14 +126,15 @@ struct record_reader {
     int32_t next;         // index of the next record
 };
 
-MUST_CHECK enum err record_reader_init(struct record_reader *r, struct slice batch_bytes, struct arena *arena,
-                                       size_t decompressed_max);
+MUST_CHECK enum err record_reader_init(struct record_reader *r, struct slice batch_bytes,
+                                       struct arena *arena, size_t decompressed_max);
 // ERR_NONE and a record; ERR_EOF after the last (then all bytes were used); ERR_CORRUPT.
 MUST_CHECK enum err record_reader_next(struct record_reader *r, struct record *record);
 
 // ---- Building ----
 
-// Builds one batch: init, append records, finish. Used by the client library, the metadata log, coordinators and tests.
+// Builds one batch: init, append records, finish. Used by the client library, the metadata log,
+// coordinators and tests.
 struct batch_builder {
     uint8_t *data;  // heap; header room first
     size_t size;
@@ -154,19 +159,27 @@ void batch_builder_reset(struct batch_builder *b);
 size_t batch_builder_size_with(const struct batch_builder *b, const struct record *record);
 // record->offset is ignored: deltas count up. Timestamps are taken as they are.
 void batch_builder_append(struct batch_builder *b, const struct record *record);
-// Compresses (level 0: the codec's default), writes the header, seals. The bytes stay valid until reset or deinit.
-MUST_CHECK enum err batch_builder_finish(struct batch_builder *b, enum compression compression, int level,
-                                         struct slice *bytes);
+// Makes the batch the marker that ends its producer's transaction (KIP-98): a control batch of one
+// record, key {int16 version 0, int16 type}, value EndTxnMarker {int16 version 0, int32 coordinator
+// epoch}. The builder is empty, its producer set.
+void batch_builder_marker(struct batch_builder *b, bool commit, int32_t coordinator_epoch,
+                          int64_t timestamp);
+// Compresses (level 0: the codec's default), writes the header, seals. The bytes stay valid until
+// reset or deinit.
+MUST_CHECK enum err batch_builder_finish(struct batch_builder *b, enum compression compression,
+                                         int level, struct slice *bytes);
 
 // ---- Compression ----
 
-// Decompresses at most `max` bytes into the arena: ERR_CORRUPT, ERR_LIMIT, ERR_UNSUPPORTED_COMPRESSION_TYPE. Accepts raw and xerial-framed
-// snappy, LZ4 frames with any header checksum convention of magic 2, zstd frames without content size, concatenated gzip members.
-MUST_CHECK enum err decompress_bytes(enum compression compression, struct slice in, size_t max, struct arena *arena,
-                               struct slice *out);
+// Decompresses at most `max` bytes into the arena: ERR_CORRUPT, ERR_LIMIT,
+// ERR_UNSUPPORTED_COMPRESSION_TYPE. Accepts raw and xerial-framed snappy, LZ4 frames with any
+// header checksum convention of magic 2, zstd frames without content size, concatenated gzip
+// members.
+MUST_CHECK enum err decompress_bytes(enum compression compression, struct slice in, size_t max,
+                                     struct arena *arena, struct slice *out);
 // Into the heap, returned owned. Snappy is written as xerial frames, as Java does.
-MUST_CHECK enum err compress_bytes(enum compression compression, int level, struct slice in, uint8_t **out,
-                             size_t *out_size);
+MUST_CHECK enum err compress_bytes(enum compression compression, int level, struct slice in,
+                                   uint8_t **out, size_t *out_size);
 // "none", "gzip", "snappy", "lz4", "zstd"
 const char *compression_name(enum compression compression);
 bool compression_parse(struct slice name, enum compression *compression);

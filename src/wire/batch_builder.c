@@ -2,6 +2,7 @@
 #include "wire/batch.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/varint.h"
 
@@ -104,6 +105,20 @@ void batch_builder_append(struct batch_builder *b, const struct record *record) 
     b->max_timestamp = MAX(b->max_timestamp, record->timestamp);
     b->record_count++;
     b->last_offset_delta = offset_delta;
+}
+
+void batch_builder_marker(struct batch_builder *b, bool commit, int32_t coordinator_epoch,
+                          int64_t timestamp) {
+    uint8_t key[4], value[6];
+    store_i16(key, 0);
+    store_i16(key + 2, commit ? CONTROL_COMMIT : CONTROL_ABORT);
+    store_i16(value, 0);
+    store_i32(value + 2, coordinator_epoch);
+    b->attributes = ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL;
+    struct record record = {.timestamp = timestamp,
+                            .key = slice_of(key, sizeof key),
+                            .value = slice_of(value, sizeof value)};
+    batch_builder_append(b, &record);
 }
 
 // Puts the compressed form in the place of the records.

@@ -19,6 +19,7 @@
 #define ANY           (-2)  // a generation that does not matter
 #define GROUPS_TOPIC  1
 #define DATA_TOPIC    2
+#define OTHER_TOPIC   3
 #define JOIN_DELAY_MS 3000
 
 struct bed {
@@ -41,6 +42,7 @@ struct ask {
         struct leave_group_request leave;
         struct offset_commit_request commit;
         struct offset_fetch_request_group fetch;
+        struct txn_offset_commit_request pending;
         struct offset_delete_request remove;
         struct list_groups_request list;
     } in;
@@ -51,6 +53,7 @@ struct ask {
         struct leave_group_response leave;
         struct offset_commit_response commit;
         struct offset_fetch_response_group fetch;
+        struct txn_offset_commit_response pending;
         struct offset_delete_response remove;
         struct describe_groups_response_group describe;
         struct delete_groups_response_result delete;
@@ -98,6 +101,7 @@ static inline void bed_init_with(struct bed *bed, const char *const *settings) {
     }
     kit_topic(&bed->kit, GROUP_TOPIC, GROUPS_TOPIC, 1);
     kit_topic(&bed->kit, "topic", DATA_TOPIC, 3);
+    kit_topic(&bed->kit, "other", OTHER_TOPIC, 1);
     bed_boot(bed);
 }
 
@@ -212,6 +216,7 @@ static inline void bed_check_group(const struct group *live, const struct group 
     if (replayed == NULL) {
         // Nothing of it was ever written.
         assert_int_equal(live->offsets.count, 0);
+        assert_int_equal(live->pending.count, 0);
         assert_true(live->classic != NULL && !live->classic->has_record);
         return;
     }
@@ -231,19 +236,20 @@ static inline void bed_check_group(const struct group *live, const struct group 
     string_buffer_deinit(&b);
     assert_int_equal(live->offsets.count, replayed->offsets.count);
     assert_true(bed_offsets_hash(live) == bed_offsets_hash(replayed));
+    assert_int_equal(live->pending.count, replayed->pending.count);
+    map_for_each(n, &live->pending) assert_non_null(map_get(&replayed->pending, n->key));
 }
 
 static inline int64_t bed_end(const struct group_shard *s) {
     return runtime_last_offset(partition_log_shard(s->log));
 }
 
-static inline void bed_check(struct bed *bed) {
+static inline bool bed_is_replayed(struct bed *bed) {
     struct bed second = {.kit = bed->kit};
     sim_node_call(bed->kit.node, bed_begin, &second);
     sim_settle(bed->kit.sim, 10 * MS);
     struct group_shard *live = bed_shard(bed), *replayed = bed_shard(&second);
     assert_true(replayed->is_loaded);
-    // A timer may have written meanwhile.
     bool is_same = bed_end(live) == bed_end(replayed);
     if (is_same) {
         assert_int_equal(runtime_committed_offset(partition_log_shard(live->log)), bed_end(live));
@@ -253,7 +259,13 @@ static inline void bed_check(struct bed *bed) {
         map_for_each(n, &replayed->groups) assert_non_null(group_find(live, n->key));
     }
     sim_node_call(bed->kit.node, bed_free_inside, &second);
-    if (!is_same) bed_check(bed);
+    return is_same;
+}
+
+// A timer may write in the middle of it: then once more.
+static inline void bed_check(struct bed *bed) {
+    for (int i = 0; !bed_is_replayed(bed); i++)
+        assert_true(i < 10);
 }
 
 // ---- Requests ----
@@ -465,11 +477,76 @@ static inline enum err commit(struct bed *bed, struct committing k) {
     return err;
 }
 
-// -1: none.
-static inline int64_t fetch(struct bed *bed, const char *group, const char *topic,
-                            int32_t partition, int topic_id) {
+// The same inside a transaction.
+static inline enum err commit_in(struct bed *bed, int64_t producer_id, int16_t producer_epoch,
+                                 struct committing k) {
+    struct ask ask;
+    ask_init(bed, &ask, API_TXN_OFFSET_COMMIT, k.version == 0 ? 5 : k.version, k.group);
+    codec_init(&txn_offset_commit_request_codec, &ask.in.pending);
+    codec_init(&txn_offset_commit_response_codec, &ask.out.pending);
+    struct txn_offset_commit_request *m = &ask.in.pending;
+    m->producer_id = producer_id;
+    m->producer_epoch = producer_epoch;
+    m->member_id = slice_cstring(k.member == NULL ? "" : k.member);
+    if (k.instance != NULL) m->group_instance_id = slice_cstring(k.instance);
+    m->generation_id_or_member_epoch = k.generation;
+    m->topics = txn_offset_commit_request_topic_new(&ask.arena, 1);
+    m->topics_count = 1;
+    m->topics[0].name = slice_cstring(k.topic == NULL ? "topic" : k.topic);
+    if (k.topic_id != 0) m->topics[0].topic_id = kit_topic_id(k.topic_id);
+    m->topics[0].partitions = txn_offset_commit_request_partition_new(&ask.arena, 1);
+    m->topics[0].partitions_count = 1;
+    m->topics[0].partitions[0].partition_index = k.partition;
+    m->topics[0].partitions[0].committed_offset = k.offset;
+    m->topics[0].partitions[0].committed_metadata =
+        k.metadata == NULL ? SLICE_NULL : slice_cstring(k.metadata);
+    ask_start(&ask);
+    assert_int_equal(ask.done, 1);
+    enum err err = ask.result != ERR_NONE
+                       ? ask.result
+                       : (enum err)ask.out.pending.topics[0].partitions[0].error_code;
+    ask_free(&ask);
+    return err;
+}
+
+struct marking {
+    struct group_marker marker;
+    struct bed *bed;
+    int done;
+    enum err result;
+};
+
+static inline void marking_done(struct group_marker *marker, enum err result) {
+    struct marking *marking = container_of(marker, struct marking, marker);
+    marking->done++;
+    marking->result = result;
+}
+
+static inline void mark_inside(void *context) {
+    struct marking *marking = context;
+    group_marker_start(marking->bed->coordinator, &marking->marker);
+}
+
+// Ends the producer's transaction.
+static inline enum err mark(struct bed *bed, int64_t producer_id, int16_t producer_epoch,
+                            bool is_commit) {
+    struct marking marking = {.bed = bed,
+                              .marker = {.producer_id = producer_id,
+                                         .producer_epoch = producer_epoch,
+                                         .commit = is_commit,
+                                         .done = marking_done}};
+    sim_node_call(bed->kit.node, mark_inside, &marking);
+    sim_settle(bed->kit.sim, 10 * MS);
+    assert_int_equal(marking.done, 1);
+    return marking.result;
+}
+
+// -1: none, -2: unstable.
+static inline int64_t fetch_as(struct bed *bed, const char *group, const char *topic,
+                               int32_t partition, int topic_id, bool require_stable) {
     struct ask ask;
     ask_init(bed, &ask, API_OFFSET_FETCH, 9, group);
+    ask.call.require_stable = require_stable;
     ask.in.fetch.group_id = slice_cstring(group);
     ask.in.fetch.topics = offset_fetch_request_group_topic_new(&ask.arena, 1);
     ask.in.fetch.topics_count = 1;
@@ -480,9 +557,21 @@ static inline int64_t fetch(struct bed *bed, const char *group, const char *topi
     ask_start(&ask);
     assert_int_equal(ask.done, 1);
     assert_int_equal(ask.result, ERR_NONE);
-    int64_t offset = ask.out.fetch.topics[0].partitions[0].committed_offset;
+    const struct offset_fetch_response_topic_partition *p = ask.out.fetch.topics[0].partitions;
+    int64_t offset = p->committed_offset;
+    if (p->error_code != 0) {
+        assert_string_equal(err_name((enum err)p->error_code),
+                            err_name(ERR_UNSTABLE_OFFSET_COMMIT));
+        assert_int_equal(offset, -1);
+        offset = -2;
+    }
     ask_free(&ask);
     return offset;
+}
+
+static inline int64_t fetch(struct bed *bed, const char *group, const char *topic,
+                            int32_t partition, int topic_id) {
+    return fetch_as(bed, group, topic, partition, topic_id, false);
 }
 
 static inline enum err delete_group(struct bed *bed, const char *group) {

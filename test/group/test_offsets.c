@@ -80,7 +80,18 @@ static void test_topic_ids(void **state) {
     assert_int_equal(fetch(&bed, "g", "topic", 0, 0), 5);
     assert_int_equal(fetch(&bed, "g", "topic", 0, DATA_TOPIC), 5);
     assert_int_equal(fetch(&bed, "g", "topic", 0, 77), -1);
-    assert_int_equal(fetch(&bed, "g", "topic", 1, 77), 6);
+    // Named or not, the id is written.
+    assert_int_equal(fetch(&bed, "g", "topic", 1, 77), -1);
+    static const struct committing unknown[] = {
+        {"g", .generation = -1, .topic = "no such topic"},
+        {"g", .generation = -1, .partition = 3},
+        {"g", .generation = -1, .partition = -1},
+        {"g", .generation = -1, .topic_id = DATA_TOPIC, .partition = 3}};
+    for (size_t i = 0; i < COUNT_OF(unknown); i++)
+        assert_int_equal(commit(&bed, unknown[i]), ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    assert_int_equal(commit(&bed, (struct committing){"g", .generation = -1, .topic_id = 77}),
+                     ERR_UNKNOWN_TOPIC_ID);
+    assert_int_equal(delete_offset_of(&bed, "g", "topic", 3), ERR_UNKNOWN_TOPIC_OR_PARTITION);
 }
 
 static void test_delete(void **state) {
@@ -194,13 +205,11 @@ static void test_empty_groups_go(void **state) {
 
 static void test_deleted_topic(void **state) {
     (void)state;
-    kit_topic(&bed.kit, "other", 3, 1);
-    bed_publish(&bed);
     expect_commit((struct committing){"g", .generation = -1, .offset = 5, .topic_id = DATA_TOPIC});
-    expect_commit(
-        (struct committing){"g", .generation = -1, .offset = 6, .topic = "other", .topic_id = 3});
+    expect_commit((struct committing){"g", .generation = -1, .offset = 6, .topic = "other",
+                                      .topic_id = OTHER_TOPIC});
     expect_commit((struct committing){"h", .generation = -1, .offset = 7, .topic = "other"});
-    kit_remove_topic(&bed.kit, 3);
+    kit_remove_topic(&bed.kit, OTHER_TOPIC);
     bed_publish(&bed);
     assert_int_equal(fetch(&bed, "g", "topic", 0, 0), 5);
     assert_int_equal(fetch(&bed, "g", "other", 0, 0), -1);
