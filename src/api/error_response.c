@@ -3,6 +3,7 @@
 #include "api/error_response.h"
 
 #include "api/error_response_groups.h"
+#include "api/error_response_transactions.h"
 
 // ---- At the top ----
 
@@ -23,6 +24,9 @@ static const struct {
     AT_TOP(API_API_VERSIONS, api_versions),
     AT_TOP(API_FETCH, fetch),
     AT_TOP(API_INIT_PRODUCER_ID, init_producer_id),
+    AT_TOP(API_ADD_OFFSETS_TO_TXN, add_offsets_to_txn),
+    AT_TOP(API_END_TXN, end_txn),
+    AT_TOP(API_LIST_TRANSACTIONS, list_transactions),
     AT_TOP(API_METADATA, metadata),
     AT_TOP(API_SYNC_GROUP, sync_group),
     AT_TOP(API_HEARTBEAT, heartbeat),
@@ -157,32 +161,6 @@ static void fill_offset_for_leader_epoch(struct api_call *call, int16_t code,
         for (int32_t p = 0; p < from->partitions_count; p++) {
             to->partitions[p].partition = from->partitions[p].partition;
             to->partitions[p].error_code = code;
-        }
-    }
-}
-
-static void fill_write_txn_markers(struct api_call *call, int16_t code, UNUSED struct slice text) {
-    const struct write_txn_markers_request *request = call->request;
-    struct write_txn_markers_response *response = call->response;
-    response->markers_count = MAX(request->markers_count, 0);
-    response->markers = write_txn_markers_response_marker_new(call->arena, response->markers_count);
-    for (int32_t m = 0; m < response->markers_count; m++) {
-        const struct write_txn_markers_request_marker *marker = &request->markers[m];
-        struct write_txn_markers_response_marker *out = &response->markers[m];
-        out->producer_id = marker->producer_id;
-        out->topics_count = marker->topics_count;
-        out->topics = write_txn_markers_response_topic_new(call->arena, marker->topics_count);
-        for (int32_t t = 0; t < marker->topics_count; t++) {
-            const struct write_txn_markers_request_topic *from = &marker->topics[t];
-            struct write_txn_markers_response_topic *to = &out->topics[t];
-            to->name = from->name;
-            to->partitions_count = from->partition_indexes_count;
-            to->partitions = write_txn_markers_response_partition_new(
-                call->arena, from->partition_indexes_count);
-            for (int32_t p = 0; p < from->partition_indexes_count; p++) {
-                to->partitions[p].partition_index = from->partition_indexes[p];
-                to->partitions[p].error_code = code;
-            }
         }
     }
 }
@@ -416,6 +394,8 @@ static const struct {
     {API_ALTER_CLIENT_QUOTAS, fill_alter_client_quotas},
     {API_DESCRIBE_PRODUCERS, fill_describe_producers},
     {API_WRITE_TXN_MARKERS, fill_write_txn_markers},
+    {API_ADD_PARTITIONS_TO_TXN, fill_add_partitions_to_txn},
+    {API_DESCRIBE_TRANSACTIONS, fill_describe_transactions},
     {API_DESCRIBE_TOPIC_PARTITIONS, fill_describe_topic_partitions},
 };
 

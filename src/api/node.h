@@ -14,6 +14,8 @@ struct fetch_sessions;     // api/fetch_session.h: KIP-227 sessions of this reac
 struct producer_ids;       // api/producer_ids.h: ids for idempotent producers
 struct raft;               // raft/raft.h: the metadata quorum's node
 struct replica_manager;    // replica/replica_manager.h: this reactor's partitions
+struct transaction_coordinator;  // transaction/coordinator.h: this reactor's partitions of
+                                 // __transaction_state
 
 // Who this node is. Immutable, shared by all reactors.
 struct node_identity {
@@ -46,7 +48,8 @@ struct node {
     int64_t broker_epoch;   // -1 until registered
     int16_t kraft_version;  // of the metadata quorum, which keeps it outside of the image
 
-    struct group_coordinator *groups;  // NULL on a node without the broker role
+    struct group_coordinator *groups;  // NULL on a node without the broker role, as the next
+    struct transaction_coordinator *transactions;
     struct replica_manager *replicas;
     struct fetch_sessions *fetch_sessions;
     struct producer_ids *producer_ids;

@@ -11,8 +11,10 @@
 #include "api/leader_hint.h"
 #include "api/partition_access.h"
 #include "api/partition_rows.h"
+#include "api/transaction_verify.h"
 #include "base/assert.h"
 #include "base/memory.h"
+#include "config/config.h"
 #include "metadata/topic_name.h"
 #include "replica/replica_manager.h"
 #include "wire/batch.h"
@@ -22,6 +24,9 @@ struct produce_row {
     struct slice batch;
     struct produce_append *append;  // NULL: refused at home
     struct slice error_text;        // null: none
+    bool needs_guard;               // see log_append_op
+    bool needs_verify;              // its transaction is not open here
+    uint32_t guard;
     int64_t base_offset;
     int64_t log_append_time_ms;
     int64_t log_start_offset;
@@ -51,9 +56,12 @@ struct produce {
     int16_t acks;
     int32_t timeout_ms;
     enum err error;  // of the request as a whole
+    bool verifies;   // transactional rows
     struct partition_rows rows;
     struct produce_row *list;  // in the order of the request
     int32_t row_count;
+    struct transaction_verify verify;  // of transactional rows that need it
+    struct produce_row **verified;     // the rows of verify.partitions
 };
 
 static struct produce *produce_of(struct partition_rows *rows) {
@@ -180,6 +188,7 @@ static bool append_row(struct produce_row *row) {
     struct node *node = part->node;
     int16_t acks = produce_of(row->row.part->rows)->acks;
     struct partition *partition;
+    if (row->row.error != ERR_NONE) return false;  // its transaction was not verified
     enum err err = partition_access(node, row->row.topic_id, row->row.index, -1, &partition);
     if (err != ERR_NONE) {
         refuse(row, err);
@@ -197,6 +206,8 @@ static bool append_row(struct produce_row *row) {
     op->size = row->batch.size;
     op->leader_epoch = partition->leader_epoch;
     op->origin = APPEND_CLIENT;
+    op->needs_guard = row->needs_guard;
+    op->guard = row->guard;
     op->arena = part->arena;
     op->done = append_done;
     err = log_append_start(partition->log, op);
@@ -386,16 +397,13 @@ static void check_row(struct produce *produce, struct produce_row *row,
         refuse(row, err);
     } else if (produce->acks < -1 || produce->acks > 1) {
         refuse(row, ERR_INVALID_REQUIRED_ACKS);
-    } else if (is_transactional_batch(row->batch)) {
-        // No coordinator has added the partition to a transaction: there is none yet.
-        refuse_text(row, ERR_INVALID_TXN_STATE,
-                    SLICE_LITERAL("Partition was not added to the transaction"));
     } else if (topic_name_is_internal(topic->name) &&
                !slice_equal_cstring(produce->call->client_id, "__admin_client")) {
         refuse(row, ERR_INVALID_TOPIC_EXCEPTION);
     } else {
         row->append = arena_zalloc(produce->call->arena, 1, sizeof *row->append);
         row->append->row = row;
+        row->needs_guard = produce->verifies && is_transactional_batch(row->batch);
         partition_rows_add(&produce->rows, &row->row, topic);
     }
 }
@@ -420,15 +428,97 @@ static void make_rows(struct produce *produce, const struct produce_request *req
     }
 }
 
+// ---- Transactions ----
+
+// At the owner: which rows begin a transaction here.
+static void look(struct partition_rows_part *part) {
+    const struct node *node = part->scatter_part.node;
+    for (struct partition_row *at = part->first; at != NULL; at = at->next) {
+        struct produce_row *row = row_of(at);
+        struct partition *partition;
+        enum err err = partition_access(node, at->topic_id, at->index, -1, &partition);
+        struct batch batch;
+        if (!row->needs_guard || err != ERR_NONE || batch_decode(row->batch, &batch) != ERR_NONE)
+            continue;
+        row->needs_verify = !log_transaction_is_open(partition->log, batch.producer_id,
+                                                     batch.producer_epoch, &row->guard);
+    }
+    partition_rows_part_done(part);
+}
+
+static void append_all(struct produce *produce) {
+    net_request_end_barrier(produce->call->net);
+    partition_rows_start(&produce->rows, run, done);
+}
+
+static void verified(struct transaction_verify *verify) {
+    struct produce *produce = container_of(verify, struct produce, verify);
+    struct arena *arena = produce->call->arena;
+    for (int32_t i = 0; i < verify->count; i++) {
+        enum err err = verify->errors[i];
+        if (err == ERR_NONE) continue;
+        struct slice text = transaction_verify_text(arena, err);
+        // What is only a matter of time older clients retry with this code, and do not look for
+        // another leader.
+        bool is_passing = !slice_is_null(text) && err != ERR_INVALID_TXN_STATE;
+        refuse_text(produce->verified[i], is_passing ? ERR_NOT_ENOUGH_REPLICAS : err, text);
+    }
+    append_all(produce);
+}
+
+static bool add_to_verify(struct produce *produce, struct produce_row *row) {
+    const struct topic_image *topic =
+        image_topic_by_id(produce->call->node->image, row->row.topic_id);
+    struct transaction_verify *v = &produce->verify;
+    struct batch batch;
+    if (topic == NULL || batch_decode(row->batch, &batch) != ERR_NONE) return true;
+    if (v->count > 0 && batch.producer_id != v->producer_id) return false;
+    v->producer_id = batch.producer_id;
+    v->producer_epoch = batch.producer_epoch;
+    produce->verified[v->count] = row;
+    v->partitions[v->count++] = (struct transaction_partition){
+        arena_copy(produce->call->arena, topic->name), row->row.index};
+    return true;
+}
+
+static void looked(struct partition_rows *rows) {
+    struct produce *produce = produce_of(rows);
+    struct api_call *call = produce->call;
+    const struct produce_request *request = call->request;
+    struct transaction_verify *v = &produce->verify;
+    v->client = call->version >= 12   ? TRANSACTION_CLIENT_TWO
+                : call->version == 11 ? TRANSACTION_CLIENT_ABORTABLE
+                                      : TRANSACTION_CLIENT_OLD;
+    v->transactional_id = request->transactional_id;
+    v->done = verified;
+    v->partitions = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *v->partitions);
+    produce->verified = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof(void *));
+    for (int32_t i = 0; i < produce->row_count; i++) {
+        struct produce_row *row = &produce->list[i];
+        if (row->needs_verify && !add_to_verify(produce, row))
+            refuse(row, ERR_INVALID_PRODUCER_ID_MAPPING);  // one transaction, one producer
+    }
+    if (v->count == 0) {
+        append_all(produce);
+    } else {
+        transaction_verify_start(v, call);
+    }
+}
+
 void api_produce(struct api_call *call) {
     const struct produce_request *request = call->request;
     struct produce *produce = arena_zalloc(call->arena, 1, sizeof *produce);
     produce->call = call;
     produce->acks = request->acks;
     produce->timeout_ms = request->timeout_ms;
-    if (slice_is_null(request->transactional_id) && has_transactional_records(request)) {
+    bool is_transactional = has_transactional_records(request);
+    if (slice_is_null(request->transactional_id) && is_transactional) {
         produce->error = ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }
+    produce->verifies =
+        is_transactional &&
+        (call->version >= 12 ||
+         config_bool(call->node->config, BROKER_TRANSACTION_PARTITION_VERIFICATION_ENABLE));
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         produce->row_count += request->topic_data[t].partition_data_count;
     }
@@ -436,5 +526,11 @@ void api_produce(struct api_call *call) {
     if (produce->list == NULL) return;
     partition_rows_init(&produce->rows, call, sizeof(struct produce_part));
     make_rows(produce, request);
-    partition_rows_start(&produce->rows, run, done);
+    if (produce->verifies) {
+        // Until it is known where this batch goes, none may overtake it.
+        call->net->barrier = true;
+        partition_rows_start(&produce->rows, look, looked);
+    } else {
+        partition_rows_start(&produce->rows, run, done);
+    }
 }

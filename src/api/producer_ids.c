@@ -14,8 +14,8 @@ struct producer_ids {
 struct waiter {
     struct list link;
     struct api_call *call;
-    struct producer_ids *ids;
-    void (*then)(struct api_call *call, enum err result, int64_t producer_id);
+    void (*then)(void *context, enum err result, int64_t producer_id);
+    void *context;
 };
 
 struct producer_ids *producer_ids_new(void) {
@@ -30,18 +30,18 @@ void producer_ids_free(struct producer_ids *ids) {
     memory_free(ids);
 }
 
-static void ask_controller(struct waiter *waiter);
+static void ask_controller(struct api_call *call);
 
 // Serves those who wait; what is left of them when the block is used up begins the next round.
 static void serve(struct producer_ids *ids) {
     while (!list_is_empty(&ids->waiting)) {
         struct waiter *waiter = container_of(ids->waiting.next, struct waiter, link);
         if (ids->next == ids->end) {
-            if (!ids->is_asking) ask_controller(waiter);
+            if (!ids->is_asking) ask_controller(waiter->call);
             return;
         }
         list_remove(&waiter->link);
-        waiter->then(waiter->call, ERR_NONE, ids->next++);
+        waiter->then(waiter->context, ERR_NONE, ids->next++);
     }
 }
 
@@ -52,14 +52,13 @@ static void fail_all(struct producer_ids *ids, enum err error) {
     struct list *link;
     while ((link = list_pop(&failed)) != NULL) {
         struct waiter *waiter = container_of(link, struct waiter, link);
-        waiter->then(waiter->call, error, -1);
+        waiter->then(waiter->context, error, -1);
     }
 }
 
 // The asking call is a waiter like the others; it only lends its memory.
 static void block_came(struct api_call *call, enum err result, void *opaque) {
-    struct waiter *waiter = call->state;
-    struct producer_ids *ids = waiter->ids;
+    struct producer_ids *ids = call->node->producer_ids;
     const struct allocate_producer_ids_response *response = opaque;
     ids->is_asking = false;
     if (result == ERR_NONE && response->error_code != 0) result = err_of_wire(response->error_code);
@@ -73,24 +72,24 @@ static void block_came(struct api_call *call, enum err result, void *opaque) {
     }
 }
 
-static void ask_controller(struct waiter *waiter) {
-    struct api_call *call = waiter->call;
+static void ask_controller(struct api_call *call) {
     struct allocate_producer_ids_request *request =
         arena_alloc(call->arena, codec_size(&allocate_producer_ids_request_codec));
     codec_init(&allocate_producer_ids_request_codec, request);
     request->broker_id = call->node->identity->node_id;
     request->broker_epoch = call->node->broker_epoch;
-    waiter->ids->is_asking = true;
+    call->node->producer_ids->is_asking = true;
     api_ask_controller(call, API_ALLOCATE_PRODUCER_IDS, 0, request, block_came);
 }
 
-void producer_ids_take(struct producer_ids *ids, struct api_call *call,
-                       void (*then)(struct api_call *call, enum err result, int64_t producer_id)) {
+void producer_ids_take(struct api_call *call,
+                       void (*then)(void *context, enum err result, int64_t producer_id),
+                       void *context) {
+    struct producer_ids *ids = call->node->producer_ids;
     struct waiter *waiter = arena_zalloc(call->arena, 1, sizeof *waiter);
     waiter->call = call;
-    waiter->ids = ids;
     waiter->then = then;
-    call->state = waiter;
+    waiter->context = context;
     list_append(&ids->waiting, &waiter->link);
     serve(ids);
 }

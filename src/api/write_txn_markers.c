@@ -1,14 +1,11 @@
 // WriteTxnMarkers, versions 1 and 2: ends transactions in the partitions that are named. Sent by
 // coordinators, and by an operator who aborts a transaction that hangs (KIP-664).
-#include "api/partition_access.h"
+#include "api/partition_marker.h"
 #include "api/partition_rows.h"
-#include "group/group.h"
-#include "transaction/marker.h"
 
 struct marker_row {
     struct partition_row row;
-    struct marker_write write;
-    struct group_marker offsets;  // in a partition of __consumer_offsets
+    struct partition_marker marker;
 };
 
 struct markers_part {
@@ -25,47 +22,21 @@ static void row_done(struct markers_part *part) {
     if (--part->pending == 0) partition_rows_part_done(&part->part);
 }
 
-static void written(struct marker_write *write, enum err result) {
-    struct marker_row *row = container_of(write, struct marker_row, write);
+static void written(struct partition_marker *marker, enum err result) {
+    struct marker_row *row = container_of(marker, struct marker_row, marker);
     row->row.error = result;
     row_done(container_of(row->row.part, struct markers_part, part));
-}
-
-static void offsets_written(struct group_marker *marker, enum err result) {
-    struct marker_row *row = container_of(marker, struct marker_row, offsets);
-    row->row.error = result;
-    row_done(container_of(row->row.part, struct markers_part, part));
-}
-
-// The group coordinator's log is its own to append to: offsets count with their marker.
-static void write_offsets_marker(struct node *node, struct marker_row *row) {
-    row->offsets = (struct group_marker){.partition = row->row.index,
-                                         .producer_id = row->write.producer_id,
-                                         .producer_epoch = row->write.producer_epoch,
-                                         .coordinator_epoch = row->write.coordinator_epoch,
-                                         .commit = row->write.commit,
-                                         .done = offsets_written};
-    group_marker_start(node->groups, &row->offsets);
 }
 
 static void run(struct partition_rows_part *rows_part) {
     struct markers_part *part = container_of(rows_part, struct markers_part, part);
     struct node *node = rows_part->scatter_part.node;
-    int64_t now_ms = env_wall_ms(node->env);
     part->pending = 1;  // this loop itself
     for (struct partition_row *at = rows_part->first; at != NULL; at = at->next) {
         struct marker_row *row = container_of(at, struct marker_row, row);
-        struct partition *partition;
-        at->error = partition_access(node, at->topic_id, at->index, -1, &partition);
-        if (at->error != ERR_NONE) continue;
-        if (node->groups != NULL && slice_equal_cstring(partition->topic->name, GROUP_TOPIC)) {
-            part->pending++;
-            write_offsets_marker(node, row);
-            continue;
-        }
-        at->error =
-            marker_write_start(&row->write, partition, now_ms, rows_part->scatter_part.arena);
-        if (at->error == ERR_NONE) part->pending++;
+        part->pending++;
+        partition_marker_start(node, &row->marker, at->topic_id, at->index,
+                               rows_part->scatter_part.arena);
     }
     row_done(part);
 }
@@ -113,11 +84,11 @@ static void add_rows(struct markers *markers, const struct write_txn_markers_req
         const struct topic_image *state = image_topic(image, topic->name);
         for (int32_t p = 0; p < topic->partition_indexes_count; p++, ++*row) {
             (*row)->row.index = topic->partition_indexes[p];
-            (*row)->write.producer_id = marker->producer_id;
-            (*row)->write.producer_epoch = marker->producer_epoch;
-            (*row)->write.coordinator_epoch = marker->coordinator_epoch;
-            (*row)->write.commit = marker->transaction_result;
-            (*row)->write.done = written;
+            (*row)->marker.producer_id = marker->producer_id;
+            (*row)->marker.producer_epoch = marker->producer_epoch;
+            (*row)->marker.coordinator_epoch = marker->coordinator_epoch;
+            (*row)->marker.commit = marker->transaction_result;
+            (*row)->marker.done = written;
             partition_rows_add(&markers->rows, &(*row)->row, state);
         }
     }

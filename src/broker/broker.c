@@ -5,6 +5,7 @@
 #include "broker/parts.h"
 #include "api/fetch_session.h"
 #include "api/producer_ids.h"
+#include "api/marker_sender.h"
 #include "group/group.h"
 
 // ---- Settings of the parts ----
@@ -93,6 +94,9 @@ static void replicas_init(struct broker *broker) {
         reactor->node.producer_ids = producer_ids_new();
         reactor->node.groups = group_coordinator_new(reactor->node.env, reactor->node.replicas,
                                                      broker->identity.node_id);
+        reactor->node.transactions =
+            transaction_coordinator_new(reactor->node.env, reactor->node.replicas,
+                                        broker->identity.node_id, marker_sender(&reactor->node));
     }
 }
 
@@ -189,6 +193,7 @@ void broker_free(struct broker *broker) {
     broker_close_listeners(broker);
     for (int32_t i = 0; i < broker->reactor_count; i++) {
         struct broker_reactor *reactor = &broker->reactors[i];
+        transaction_coordinator_free(reactor->node.transactions);
         group_coordinator_free(reactor->node.groups);
         if (reactor->node.replicas != NULL) replica_manager_free(reactor->node.replicas);
     }

@@ -12,6 +12,7 @@
 
 #include "broker/parts.h"
 #include "group/group.h"
+#include "transaction/coordinator.h"
 #include "metadata/features.h"
 
 enum { SHUTDOWN_TRIES_MAX = 10 };
@@ -319,8 +320,26 @@ static void stop_groups_here(struct env_message *message) {
 
 // Members that wait for a rebalance are told before their connections go.
 static void stop_groups(struct broker *broker) {
-    broker_close_listeners(broker);
     stop_everywhere(broker, stop_groups_here, stop_nets);
+}
+
+static void transactions_stopped(void *context) {
+    stop_reactor_done(context);
+}
+
+static void stop_transactions_here(struct env_message *message) {
+    struct broker_reactor *reactor = container_of(message, struct broker_reactor, stopping);
+    if (reactor->node.transactions == NULL) {
+        stop_reactor_done(reactor);
+        return;
+    }
+    transaction_coordinator_stop(reactor->node.transactions, transactions_stopped, reactor);
+}
+
+// Before the groups: markers may be on their way to them.
+static void stop_coordinators(struct broker *broker) {
+    broker_close_listeners(broker);
+    stop_everywhere(broker, stop_transactions_here, stop_groups);
 }
 
 static void ask_for_shutdown(struct broker *broker);
@@ -332,9 +351,9 @@ static void shutdown_answered(struct controller_call *call, enum err result) {
     if (result == ERR_NONE) result = err_of_wire(response->error_code);
     if (result != ERR_NONE) {
         log_warn(broker->logger, "broker", "controlled shutdown failed: %s", err_text(result));
-        stop_groups(broker);
+        stop_coordinators(broker);
     } else if (response->should_shut_down || broker->shutdown_tries >= SHUTDOWN_TRIES_MAX) {
-        stop_groups(broker);
+        stop_coordinators(broker);
     } else {
         ask_for_shutdown(broker);
     }
@@ -366,7 +385,7 @@ void broker_stop(struct broker *broker) {
     if (broker->identity.is_broker) {
         ask_for_shutdown(broker);
     } else {
-        stop_groups(broker);
+        stop_coordinators(broker);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "broker/parts.h"
 #include "base/memory.h"
 #include "group/group.h"
+#include "transaction/coordinator.h"
 #include "metadata/effective_config.h"
 
 static void publish_next(struct broker *broker);
@@ -68,6 +69,8 @@ static void adopt(struct env_message *message) {
     }
     if (reactor->node.groups != NULL) {
         group_coordinator_publish(reactor->node.groups, reactor->node.image, reactor->config);
+        transaction_coordinator_publish(reactor->node.transactions, reactor->node.image,
+                                        reactor->config);
     }
     if (reactor->node.reactor != 0) run_at_home(reactor, adopted);
 }
@@ -109,6 +112,7 @@ static void apply(struct env_message *message) {
     const struct config *config =
         reactor->next_config != NULL ? reactor->next_config : reactor->config;
     group_coordinator_retire(reactor->node.groups, reactor->broker->applying);
+    transaction_coordinator_retire(reactor->node.transactions, reactor->broker->applying);
     reactor->apply.done = apply_done;
     replica_manager_apply(reactor->node.replicas, reactor->node.image, reactor->broker->applying,
                           config, &reactor->apply);

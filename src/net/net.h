@@ -118,6 +118,9 @@ void net_fail(struct net_request *request, const char *why);
 // Charges what a request needs beyond its frame (decoded arrays) to the budget until it ends.
 void net_request_charge(struct net_request *request, size_t size);
 
+// Later requests of the connection may begin, although this barrier has not ended.
+void net_request_end_barrier(struct net_request *request);
+
 // The peer of a request; text "" and port 0 after the connection is gone.
 struct tcp_address net_request_peer(const struct net_request *request);
 

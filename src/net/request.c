@@ -102,6 +102,14 @@ void net_request_charge(struct net_request *r, size_t size) {
     budget_add(&r->net->budget, size);
 }
 
+void net_request_end_barrier(struct net_request *r) {
+    struct connection *c = r->connection;
+    r->barrier = false;
+    if (c == NULL || !c->barrier) return;  // or its handler has not returned yet
+    c->barrier = false;
+    env_defer(r->net->options.env, &c->flush);
+}
+
 struct tcp_address net_request_peer(const struct net_request *r) {
     return r->connection == NULL ? (struct tcp_address){{0}, 0} : r->connection->peer;
 }

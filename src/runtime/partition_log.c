@@ -388,6 +388,10 @@ struct runtime_shard *partition_log_shard(struct partition_log *p) {
     return p->shard;
 }
 
+int32_t partition_log_epoch(const struct partition_log *p) {
+    return p->partition->leader_epoch;
+}
+
 // What is in flight frees itself when it comes back.
 static void detach(struct partition_log *p) {
     if (p->is_waiting) produce_waiter_cancel(&p->waiter);

@@ -36,6 +36,8 @@ void partition_log_stop(struct partition_log *log, enum err error,
 // At once, as in a crash: operations are dropped.
 void partition_log_free(struct partition_log *log);
 struct runtime_shard *partition_log_shard(struct partition_log *log);
+// The partition's leader epoch: that of the coordinator, by which markers are fenced.
+int32_t partition_log_epoch(const struct partition_log *log);
 // Keeps the log small until there is a cleaner: when it holds more than eight times the store's
 // bytes (and at least a MiB), writes the store again at the tail and moves the log start below it.
 // Call it now and then.

@@ -145,6 +145,10 @@ struct log_append_op {
     int32_t leader_epoch;
     enum append_origin origin;
     struct arena *arena;  // for record errors; the request's
+    // A client's transactional batch: it must belong to an open transaction, or show the guard that
+    // was there before the coordinator was asked (KIP-890).
+    bool needs_guard;
+    uint32_t guard;
     // Out, valid when log_append_start gave ERR_NONE.
     int64_t base_offset;  // of a duplicate: the offset that it got the first time
     int64_t last_offset;
@@ -217,6 +221,12 @@ struct log_warm_op {
     enum err result;
 };
 void log_warm_start(struct log_warm_op *op);
+
+// KIP-890: whether the producer has a transaction open here, in this epoch. If not, `guard` is what
+// its first batch must show: void as soon as a marker of the producer came in between, so that a
+// batch that is late cannot open a transaction that nobody will end.
+bool log_transaction_is_open(const struct log *log, int64_t producer_id, int16_t producer_epoch,
+                             uint32_t *guard);
 
 // KIP-98: aborted transactions that overlap [from, to): sorted by first offset, in the arena.
 // ERR_WOULD_BLOCK as in log_read.

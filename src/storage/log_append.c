@@ -271,6 +271,17 @@ static const struct producer_batch *find_duplicate(struct log *log, const struct
                                              : NULL;
 }
 
+static enum err check_guard(const struct log *log, const struct batch *header,
+                            const struct log_append_op *op, struct message *error) {
+    uint32_t guard;
+    if (!op->needs_guard || !batch_is_transactional(header) ||
+        log_transaction_is_open(log, header->producer_id, header->producer_epoch, &guard) ||
+        guard == op->guard)
+        return ERR_NONE;
+    message_set(error, "Record was not part of an ongoing transaction");
+    return ERR_INVALID_TXN_STATE;
+}
+
 static enum err check_producer(struct log *log, const struct validated_batch *batch,
                                struct log_append_op *op) {
     const struct batch *header = &batch->header;
@@ -298,7 +309,9 @@ static enum err check_producer(struct log *log, const struct validated_batch *ba
             op->log_append_time_ms = known->timestamp;
             return ERR_NONE;
         }
-        err = producer_check(&log->producers, header, log->assigned, log->name, &error);
+        err = check_guard(log, header, op, &error);
+        if (err == ERR_NONE)
+            err = producer_check(&log->producers, header, log->assigned, log->name, &error);
     }
     if (err != ERR_NONE && op->arena != NULL)
         op->error_text = arena_copy(op->arena, message_slice(&error));

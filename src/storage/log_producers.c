@@ -101,6 +101,14 @@ static enum err search_segment(struct segment *segment, struct aborted_search *s
     return ERR_NONE;
 }
 
+bool log_transaction_is_open(const struct log *log, int64_t producer_id, int16_t producer_epoch,
+                             uint32_t *guard) {
+    const struct producer *producer = producer_table_find(&log->producers, producer_id);
+    *guard = producer == NULL ? 0 : producer->markers;
+    return producer != NULL && producer->state.transaction_first_offset >= 0 &&
+           producer->state.epoch == producer_epoch;
+}
+
 enum err log_aborted_transactions(struct log *log, int64_t from, int64_t to, struct arena *arena,
                                   struct aborted_transaction **list, int32_t *count) {
     struct aborted_search search = {.from = from, .to = to, .arena = arena};

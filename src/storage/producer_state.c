@@ -238,6 +238,7 @@ bool producer_table_apply(struct producer_table *table, const struct batch *batc
         int64_t first = state->transaction_first_offset;
         state->coordinator_epoch = marker->coordinator_epoch;
         state->transaction_first_offset = -1;
+        producer->markers++;
         // A marker's record carries the time; its header says the same.
         state->last_timestamp = batch->max_timestamp;
         place_open(table, producer);

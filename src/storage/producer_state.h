@@ -35,6 +35,7 @@ struct producer_state {
 struct producer {
     struct map_node node;  // key: the bytes of state.id
     struct list open;      // in table->open while a transaction is open
+    uint32_t markers;      // that came since it is in the table
     struct producer_state state;
 };
 

@@ -104,15 +104,15 @@ bool transaction_start_needs_id(const struct transaction *now,
 }
 
 // Whoever has the transaction open is fenced by the new epoch; with TV2 the abort bumps it anyway.
-static void fence(const struct transaction *now, struct transaction *next,
-                  const struct transaction_init *init) {
-    bool bumps = bumps_epochs(init->server_version);
+static void fence(const struct transaction *now, struct transaction *next, int16_t server_version,
+                  int64_t now_ms) {
+    bool bumps = bumps_epochs(server_version);
     if (next->producer_epoch < INT16_MAX) {
         next->last_producer_epoch = bumps ? next->producer_epoch : -1;
         next->producer_epoch++;
     }
-    next->client_version = init->server_version;
-    go(now, next, TRANSACTION_PREPARE_ABORT, init->now_ms);
+    next->client_version = server_version;
+    go(now, next, TRANSACTION_PREPARE_ABORT, now_ms);
 }
 
 static void begin_anew(const struct transaction *now, struct transaction *next,
@@ -130,7 +130,7 @@ enum err transaction_start(const struct transaction *now, const struct transacti
     if (is_prepared(now->state)) return ERR_CONCURRENT_TRANSACTIONS;
     struct transaction out = *now;
     if (now->state == TRANSACTION_ONGOING) {
-        fence(now, &out, init);
+        fence(now, &out, init->server_version, init->now_ms);
     } else if (transaction_start_needs_id(now, init)) {
         out.producer_id = fresh_producer_id;
         out.producer_epoch = 0;
@@ -342,6 +342,13 @@ int16_t transaction_marker_epoch(const struct transaction *prepared) {
 bool transaction_has_timed_out(const struct transaction *now, int64_t now_ms) {
     if (now->state != TRANSACTION_ONGOING || now->timeout_ms == INT32_MAX) return false;
     return now->start_ms + now->timeout_ms < now_ms;
+}
+
+struct transaction transaction_time_out(const struct transaction *now, int16_t server_version,
+                                        int64_t now_ms) {
+    struct transaction next = *now;
+    fence(now, &next, server_version, now_ms);
+    return next;
 }
 
 bool transaction_is_expired(const struct transaction *now, int64_t now_ms, int64_t expiration_ms) {

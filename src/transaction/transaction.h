@@ -130,6 +130,9 @@ int16_t transaction_marker_epoch(const struct transaction *prepared);
 // ---- Time ----
 
 bool transaction_has_timed_out(const struct transaction *now, int64_t now_ms);
+// Ends an open transaction as InitProducerId does: its producer is fenced, `next` is PREPARE_ABORT.
+struct transaction transaction_time_out(const struct transaction *now, int16_t server_version,
+                                        int64_t now_ms);
 // The id may be forgotten.
 bool transaction_is_expired(const struct transaction *now, int64_t now_ms, int64_t expiration_ms);
 
