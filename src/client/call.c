@@ -22,8 +22,7 @@ static void finish(struct client_call *call, enum err result) {
     call->done(call, result);
 }
 
-// Whether another try could end differently.
-static bool may_retry(enum err err) {
+bool client_may_retry(enum err err) {
     switch (err) {
         case ERR_REFUSED:
         case ERR_CLOSED:
@@ -79,7 +78,7 @@ static void answered(struct peer_request *request, enum err result) {
         message_init(&client->error);
         if (call->verdict != NULL) result = call->verdict(call);
     }
-    if (result == ERR_NONE || !may_retry(result)) {
+    if (result == ERR_NONE || !client_may_retry(result)) {
         finish(call, result);
         return;
     }
@@ -101,7 +100,9 @@ static void try_now(struct client_call *call) {
         try_later(call, ERR_UNREACHABLE);
         return;
     }
-    uint64_t timeout = env_now_ns(client->env) + client->options.request_timeout_ns;
+    uint64_t timeout =
+        env_now_ns(client->env) +
+        (call->timeout_ns != 0 ? call->timeout_ns : client->options.request_timeout_ns);
     call->request = (struct peer_request){
         .api = call->api,
         .version_min = call->version_min,

@@ -50,6 +50,7 @@ struct client_call {
     void *message;                              // must not hold chains: it is encoded once a try
     void (*prepare)(struct client_call *call);  // optional: the version is known, encoding follows
     uint64_t deadline_ns;                       // 0: now + call_timeout
+    uint64_t timeout_ns;                        // of one try; 0: request_timeout
     // Optional: reads the response; what it returns is the result, and a retriable error is tried
     // again.
     enum err (*verdict)(struct client_call *call);
@@ -74,6 +75,8 @@ struct client_call {
     enum { CALL_IDLE, CALL_SENT, CALL_BACKOFF } state;
 };
 
+// Whether another try of a call could end differently: retriable codes, failed connections.
+bool client_may_retry(enum err error);
 void client_call_start(struct client *client, struct client_call *call);
 void client_call_cancel(
     struct client_call *call);  // done comes with ERR_CANCELLED inside; idle ones are fine

@@ -14,7 +14,9 @@
 #include "base/memory.h"
 #include "wire/codec.h"
 
-enum { POSITION_UNKNOWN = -100 };
+// A position that is to be looked up by `time_ms`; the others are OFFSET_LATEST and
+// OFFSET_EARLIEST.
+enum { POSITION_BY_TIME = -4 };
 
 struct fetch_call;
 
@@ -23,7 +25,8 @@ struct consumed_partition {
     char key[272];
     struct client_topic *topic;
     int32_t partition;
-    int64_t position;  // OFFSET_LATEST and OFFSET_EARLIEST: to be looked up
+    int64_t position;  // negative: to be looked up
+    int64_t time_ms;   // of POSITION_BY_TIME
     int64_t end;
     bool paused;
     bool stopped;    // after an error
@@ -243,7 +246,9 @@ static void lookup_answered(struct consumer *c, struct fetch_call *call) {
                 continue;
             }
             p->tries = 0;
-            p->position = data->offset;
+            // No record is that young: from the end on.
+            bool is_beyond = p->position == POSITION_BY_TIME && data->offset < 0;
+            p->position = is_beyond ? OFFSET_LATEST : data->offset;
         }
     }
 }
@@ -354,7 +359,8 @@ static void send_lookup(struct consumer *c, struct fetch_call *call) {
         m->topics[i].partitions_count = 1;
         m->topics[i].partitions = list_offsets_request_partition_new(&call->arena, 1);
         m->topics[i].partitions[0].partition_index = p->partition;
-        m->topics[i].partitions[0].timestamp = p->position;
+        m->topics[i].partitions[0].timestamp =
+            p->position == POSITION_BY_TIME ? p->time_ms : p->position;
         m->topics[i].partitions[0].current_leader_epoch =
             p->topic->partitions[p->partition].leader_epoch;
     }
@@ -601,11 +607,9 @@ static struct consumed_partition *find(const struct consumer *c, struct slice to
     return n == NULL ? NULL : container_of(n, struct consumed_partition, by_key);
 }
 
-enum err consumer_assign(struct consumer *c, struct slice topic, int32_t partition,
-                         int64_t offset) {
-    if (offset < OFFSET_EARLIEST || partition < 0 || topic.size == 0 || topic.size > 249) {
-        return ERR_INVALID;
-    }
+static enum err assign(struct consumer *c, struct slice topic, int32_t partition, int64_t position,
+                       int64_t time_ms) {
+    if (partition < 0 || topic.size == 0 || topic.size > 249) return ERR_INVALID;
     struct consumed_partition *p = find(c, topic, partition);
     if (p == NULL) {
         p = memory_zalloc(1, sizeof *p);
@@ -617,7 +621,8 @@ enum err consumer_assign(struct consumer *c, struct slice topic, int32_t partiti
     }
     drop_fetched(p);
     p->generation++;
-    p->position = offset;
+    p->position = position;
+    p->time_ms = time_ms;
     p->end = -1;
     p->stopped = false;
     p->error = ERR_NONE;
@@ -625,6 +630,16 @@ enum err consumer_assign(struct consumer *c, struct slice topic, int32_t partiti
     p->tries = 0;
     env_defer(c->env, &c->work);
     return ERR_NONE;
+}
+
+enum err consumer_assign(struct consumer *c, struct slice topic, int32_t partition,
+                         int64_t offset) {
+    return offset < OFFSET_EARLIEST ? ERR_INVALID : assign(c, topic, partition, offset, -1);
+}
+
+enum err consumer_assign_time(struct consumer *c, struct slice topic, int32_t partition,
+                              int64_t time_ms) {
+    return time_ms < 0 ? ERR_INVALID : assign(c, topic, partition, POSITION_BY_TIME, time_ms);
 }
 
 static void partition_free(struct consumer *c, struct consumed_partition *p) {
@@ -660,6 +675,12 @@ bool consumer_position(const struct consumer *c, struct slice topic, int32_t par
     *position = p->position;
     *end = p->end;
     return true;
+}
+
+int64_t consumer_lag(const struct consumer *c, struct slice topic, int32_t partition) {
+    int64_t position, end;
+    if (!consumer_position(c, topic, partition, &position, &end)) return -1;
+    return position < 0 || end < 0 ? -1 : MAX(end - position, (int64_t)0);
 }
 
 // ---- Life ----

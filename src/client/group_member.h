@@ -36,6 +36,7 @@ struct group_member_options {
     int32_t session_timeout_ms;
     int32_t rebalance_timeout_ms;
     int32_t heartbeat_interval_ms;
+    bool is_held;  // the first join waits for group_member_go_on
 
     // What this member says of itself with that protocol; in the arena.
     struct slice (*metadata)(void *context, struct slice protocol, struct arena *arena);

@@ -64,7 +64,7 @@ static struct slice sticky_user_data(const struct group_consumer *g, struct aren
             chain_u32(&out, (uint32_t)g->previous[i + p].partition);
         i += n;
     }
-    chain_u32(&out, (uint32_t)g->generation);
+    chain_u32(&out, (uint32_t)group_consumer_generation(g));
     return chain_bytes(&out, arena);
 }
 
@@ -96,7 +96,7 @@ struct slice group_subscription(struct group_consumer *g, enum assignor assignor
     struct consumer_protocol_subscription s;
     codec_init(&consumer_protocol_subscription_codec, &s);
     s.topics = g->topics;
-    s.topics_count = g->options.topic_count;
+    s.topics_count = g->topic_count;
     if (assignor == ASSIGNOR_STICKY) s.user_data = sticky_user_data(g, arena);
     s.owned_partitions =
         consumer_protocol_subscription_owned_partition_new(arena, MAX(g->owned_count, 1));
@@ -115,7 +115,7 @@ struct slice group_subscription(struct group_consumer *g, enum assignor assignor
             o->partitions[p] = g->owned[i + p].id.partition;
         i += n;
     }
-    s.generation_id = g->generation;
+    s.generation_id = group_consumer_generation(g);
     return encode(&consumer_protocol_subscription_codec, SUBSCRIPTION_VERSION, &s, arena);
 }
 
@@ -167,7 +167,7 @@ struct slice group_assignment_bytes(const struct assignor_member *member, struct
 }
 
 enum err group_parse_assignment(struct slice bytes, struct arena *arena,
-                                struct topic_partition **partitions, int32_t *count) {
+                                struct target_partition **partitions, int32_t *count) {
     *partitions = NULL;
     *count = 0;
     if (bytes.size == 0) return ERR_NONE;
@@ -181,8 +181,8 @@ enum err group_parse_assignment(struct slice bytes, struct arena *arena,
     *partitions = arena_zalloc(arena, MAX(total, (size_t)1), sizeof **partitions);
     for (int32_t t = 0; t < a.assigned_partitions_count; t++) {
         for (int32_t p = 0; p < a.assigned_partitions[t].partitions_count; p++) {
-            (*partitions)[(*count)++] = (struct topic_partition){
-                a.assigned_partitions[t].topic, a.assigned_partitions[t].partitions[p]};
+            (*partitions)[(*count)++] = (struct target_partition){
+                .id = {a.assigned_partitions[t].topic, a.assigned_partitions[t].partitions[p]}};
         }
     }
     return ERR_NONE;

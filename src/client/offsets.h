@@ -47,7 +47,6 @@ struct offset_query {
     int32_t leader_epoch;  // -1: unknown
     // Private.
     struct client_topic *topic;
-    uint32_t tries;
     bool is_asked, is_answered;
 };
 

@@ -31,6 +31,7 @@ static void test_partition(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_murmur2), cmocka_unit_test(test_partition)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_murmur2),
+                                       cmocka_unit_test(test_partition)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
