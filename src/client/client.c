@@ -229,7 +229,9 @@ static void refresh_now(struct env_timer *timer) {
     request->allow_auto_topic_creation = c->options.allow_topic_creation;
     int32_t i = 0;
     map_for_each(n, &c->topics) {
-        request->topics[i++].name = container_of(n, struct client_topic, by_name)->name;
+        // A copy: the topic may be released while the call is tried again.
+        request->topics[i++].name =
+            arena_copy(&c->metadata_arena, container_of(n, struct client_topic, by_name)->name);
     }
     c->metadata = (struct client_call){.target = CLIENT_ANY,
                                        .api = API_METADATA,
