@@ -30,6 +30,7 @@ struct bed {
     struct arena arena;
     enum err result;
     int32_t sent;
+    int64_t step_ms;  // between timestamps
 };
 
 struct bed_record {
@@ -67,12 +68,13 @@ static inline void bed_begin(void *context) {
     bed->env = sim_node_env(bed->node, 0);
     assert_int_equal(client_new(bed->env, &o, &bed->client, &error), ERR_NONE);
     struct producer_options p = producer_options_default();
+    p.compression = COMPRESSION_LZ4;
     assert_int_equal(producer_new(bed->client, &p, &bed->producer, &error), ERR_NONE);
 }
 
 static inline void bed_init(struct bed *bed) {
     struct sim_options options = {.seed = 7, .log_level = LOG_INFO};
-    *bed = (struct bed){.sim = sim_new(&options), .ledger = ledger_new(1, true)};
+    *bed = (struct bed){.sim = sim_new(&options), .ledger = ledger_new(1, true), .step_ms = 1000};
     cluster_init(&bed->cluster, bed->sim, bed->ledger, 1, false);
     struct sim_node_options node = {.name = "client"};
     bed->node = sim_node_add(bed->sim, &node);
@@ -132,7 +134,7 @@ static inline void bed_topic(struct bed *bed, const char *name, int32_t partitio
     bed_until(bed, bed_flag, bed, "the topic");
 }
 
-// ---- Records: values "<from>" …, timestamps 1000 * n ----
+// ---- Records: values "<from>" …, timestamps step_ms * n ----
 
 static inline void bed_sent(struct producer_record *record, enum err result) {
     struct bed_record *r = container_of(record, struct bed_record, record);
@@ -151,7 +153,7 @@ static inline void bed_send(void *context) {
         snprintf(r->value, sizeof r->value, "%d", bed->from + i);
         r->record = (struct producer_record){.topic = slice_cstring(bed->topic),
                                              .partition = bed->partition,
-                                             .timestamp = 1000 * (int64_t)(bed->from + i),
+                                             .timestamp = bed->step_ms * (int64_t)(bed->from + i),
                                              .value = slice_cstring(r->value),
                                              .done = bed_sent};
         assert_int_equal(producer_send(bed->producer, &r->record), ERR_NONE);
