@@ -1,13 +1,32 @@
 #include "base/slice.h"
 
 #define XXH_INLINE_ALL
+#include <stdlib.h>
 #include <xxhash.h>
+
+bool slice_equal_any_case(struct slice a, struct slice b) {
+    if (a.size != b.size) return false;
+    for (size_t i = 0; i < a.size; i++) {
+        uint8_t difference = a.data[i] ^ b.data[i];
+        bool letter = (uint8_t)((a.data[i] | 0x20) - 'a') < 26;
+        if (difference != 0 && !(difference == 0x20 && letter)) return false;
+    }
+    return true;
+}
 
 int slice_compare(struct slice a, struct slice b) {
     if (a.data == NULL || b.data == NULL) return (a.data != NULL) - (b.data != NULL);
     int order = memcmp(a.data, b.data, MIN(a.size, b.size));
     if (order != 0) return order < 0 ? -1 : 1;
     return (a.size > b.size) - (a.size < b.size);
+}
+
+static int compare_in_list(const void *a, const void *b) {
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+void slice_sort(struct slice *list, size_t count) {
+    if (count > 1) qsort(list, count, sizeof *list, compare_in_list);
 }
 
 bool slice_starts_with(struct slice s, struct slice prefix) {

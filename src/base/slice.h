@@ -42,8 +42,12 @@ static inline bool slice_equal_cstring(struct slice a, const char *text) {
     return slice_equal(a, slice_cstring(text));
 }
 
+// ASCII letters in any case.
+bool slice_equal_any_case(struct slice a, struct slice b);
+
 // Byte order; a prefix sorts first; null sorts before all.
 int slice_compare(struct slice a, struct slice b);
+void slice_sort(struct slice *list, size_t count);
 
 bool slice_starts_with(struct slice s, struct slice prefix);
 bool slice_ends_with(struct slice s, struct slice suffix);

@@ -27,15 +27,8 @@ enum err admin_describe(struct group_shard *s, struct group_call *call,
 
 static bool is_named(const struct slice *filter, int32_t count, const char *name) {
     if (count <= 0) return true;
-    for (int32_t i = 0; i < count; i++) {
-        // Filters are written in any case.
-        struct slice f = filter[i];
-        bool same = f.size == strlen(name);
-        for (size_t k = 0; same && k < f.size; k++) {
-            same = (f.data[k] | 0x20) == ((uint8_t)name[k] | 0x20);
-        }
-        if (same) return true;
-    }
+    for (int32_t i = 0; i < count; i++)
+        if (slice_equal_any_case(filter[i], slice_cstring(name))) return true;
     return false;
 }
 

@@ -23,6 +23,7 @@ struct assignor_input {
     int32_t topic_count;
     struct assignor_member *members;
     int32_t member_count;
+    bool is_homogeneous;  // all members say the same of what they subscribe to
 };
 
 // "uniform" or "range"; NULL when there is no such assignor.

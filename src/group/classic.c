@@ -7,8 +7,6 @@
 #include "gen/rec/client.h"
 #include "wire/codec.h"
 
-enum { GROUP_METADATA_VALUE_VERSION = 3 };
-
 static void free_slice(struct slice *s) {
     memory_free((void *)(uintptr_t)s->data);
     *s = SLICE_NULL;
@@ -95,6 +93,17 @@ static void forget_protocols(struct classic_member *m) {
     m->protocol_count = 0;
 }
 
+void classic_keep_protocols(struct classic_member *m, const struct member_protocol *protocols,
+                            int32_t count) {
+    forget_protocols(m);
+    m->protocols = arena_zalloc(&m->protocol_arena, (size_t)count, sizeof *m->protocols);
+    m->protocol_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        m->protocols[i].name = arena_copy(&m->protocol_arena, protocols[i].name);
+        m->protocols[i].metadata = arena_copy(&m->protocol_arena, protocols[i].metadata);
+    }
+}
+
 void classic_set_protocols(struct classic_member *m, const struct join_group_request *request,
                            int16_t version) {
     forget_protocols(m);
@@ -136,6 +145,13 @@ static void end_waiting(struct classic_member *m, enum err why, struct slice tol
         m->syncing = NULL;
         classic_answer_sync(NULL, call, why);
         group_call_finish(call, ERR_NONE);
+    }
+}
+
+void classic_end_waiting(struct classic_group *c, enum err why) {
+    map_for_each(n, &c->members) {
+        struct classic_member *m = container_of(n, struct classic_member, by_id);
+        end_waiting(m, why, m->id);
     }
 }
 
@@ -216,7 +232,7 @@ bool classic_protocols_match(const struct classic_member *m,
     return true;
 }
 
-static struct slice metadata_of(const struct classic_member *m, struct slice protocol) {
+struct slice classic_metadata_of(const struct classic_member *m, struct slice protocol) {
     for (int32_t i = 0; i < m->protocol_count; i++) {
         if (slice_equal(m->protocols[i].name, protocol)) return m->protocols[i].metadata;
     }
@@ -281,7 +297,7 @@ static void compute_subscriptions(struct classic_group *c) {
     bool known = true;
     map_for_each(n, &c->members) {
         const struct classic_member *m = container_of(n, struct classic_member, by_id);
-        known = known && append_topics(&topics, metadata_of(m, c->protocol_name));
+        known = known && append_topics(&topics, classic_metadata_of(m, c->protocol_name));
     }
     if (known) set_slice(&c->subscribed, string_buffer_slice(&topics));
     string_buffer_deinit(&topics);
@@ -562,7 +578,7 @@ void classic_add_record(struct classic_group *c, const struct slice *assignments
         value.members[i].client_host = m->client_host;
         value.members[i].rebalance_timeout = m->rebalance_timeout_ms;
         value.members[i].session_timeout = m->session_timeout_ms;
-        value.members[i].subscription = metadata_of(m, c->protocol_name);
+        value.members[i].subscription = classic_metadata_of(m, c->protocol_name);
         value.members[i].assignment = slice_is_null(assignment) ? SLICE_EMPTY : assignment;
     }
     group_add_record(result, GROUP_METADATA, &key, GROUP_METADATA_VALUE_VERSION, &value);
@@ -647,13 +663,16 @@ static void build_member(struct classic_group *c,
 // and only its end comes from one.
 enum err classic_apply(struct group *g, const struct group_metadata_value *v) {
     if (v == NULL) {
-        if (g->classic != NULL && g->classic->state == CLASSIC_EMPTY) {
+        struct classic_group *now = g->classic;
+        if (now != NULL && (now->state == CLASSIC_EMPTY || now->is_converting)) {
             classic_free(g->classic);
             g->classic = NULL;
         }
         return ERR_NONE;
     }
     if (g->shard->is_loaded && g->classic != NULL) return ERR_NONE;
+    // Both cannot be: the records of a consumer group come with the tombstone of this one.
+    if (g->consumer != NULL) return ERR_NONE;
     struct classic_group *c = g->classic != NULL ? g->classic : classic_new(g);
     c->has_record = true;
     c->generation = v->generation;
@@ -665,7 +684,13 @@ enum err classic_apply(struct group *g, const struct group_metadata_value *v) {
         build_member(c, &v->members[i]);
     if (c->members.count > 0) c->state = CLASSIC_STABLE;
     compute_subscriptions(c);
+    // A consumer group became one, or a lost write brings it back.
+    if (g->shard->is_loaded) classic_loaded(g);
     return ERR_NONE;
+}
+
+void classic_begin_rebalance(struct group *g, struct runtime_result *result) {
+    if (g->classic->state == CLASSIC_STABLE) classic_prepare(g->classic, result);
 }
 
 // The limit was lowered while the group was away: who joins again first, stays.
@@ -728,7 +753,7 @@ void classic_describe(const struct group *g, int16_t version, struct arena *aren
         d->client_id = arena_copy(arena, m->client_id);
         d->client_host = arena_copy(arena, m->client_host);
         d->member_metadata =
-            stable ? arena_copy(arena, metadata_of(m, c->protocol_name)) : SLICE_EMPTY;
+            stable ? arena_copy(arena, classic_metadata_of(m, c->protocol_name)) : SLICE_EMPTY;
         d->member_assignment =
             slice_is_null(m->assignment) ? SLICE_EMPTY : arena_copy(arena, m->assignment);
     }

@@ -17,11 +17,6 @@
 
 enum classic_state { CLASSIC_EMPTY, CLASSIC_PREPARING, CLASSIC_COMPLETING, CLASSIC_STABLE };
 
-struct member_protocol {
-    struct slice name;
-    struct slice metadata;
-};
-
 struct classic_member {
     struct map_node by_id;
     struct map_node by_instance;  // when instance_id is not null
@@ -62,6 +57,7 @@ struct classic_group {
     struct map instances;
     struct map pending;
     bool has_record;        // was written at least once
+    bool is_converting;     // its tombstone is on the way: it becomes a consumer group
     bool new_member_added;  // while the first rebalance waits: wait a little longer
     int32_t initial_delay_left_ms;
     bool in_initial_delay;
@@ -69,6 +65,8 @@ struct classic_group {
     struct runtime_timer sync;  // members that do not ask for their assignment go
     struct slice subscribed;    // heap: the topics of all members, NUL-separated; null: not known
 };
+
+enum { GROUP_METADATA_VALUE_VERSION = 3 };
 
 // classic.c: the state machine.
 struct classic_group *classic_new(struct group *group);
@@ -85,6 +83,13 @@ void classic_set_protocols(struct classic_member *m, const struct join_group_req
 struct classic_member *classic_replace_member(struct classic_member *old, struct slice new_id);
 // Ends its waiting calls with `why` and forgets it.
 void classic_remove_member(struct classic_member *m, enum err why);
+// Calls that wait end with `why`.
+void classic_end_waiting(struct classic_group *c, enum err why);
+// What the member says in a protocol; empty when it does not support it.
+struct slice classic_metadata_of(const struct classic_member *m, struct slice protocol);
+// All protocols that a member supports, when more is known of them than its record says. Copies.
+void classic_keep_protocols(struct classic_member *m, const struct member_protocol *protocols,
+                            int32_t count);
 bool classic_supports(const struct classic_group *c, struct slice type,
                       const struct join_group_request *request);
 bool classic_protocols_match(const struct classic_member *m,

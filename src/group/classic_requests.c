@@ -222,6 +222,13 @@ static enum err join_known(struct classic_group *c, struct group_call *call,
     return ERR_NONE;
 }
 
+static void consumer_group_gone(struct group_shard *s, struct group *g, void *context,
+                                struct runtime_result *result) {
+    (void)s;
+    (void)context;
+    consumer_add_gone(g, result);
+}
+
 enum err classic_join(struct group_shard *s, struct group_call *call,
                       struct runtime_result *result) {
     const struct join_group_request *m = call->request;
@@ -238,7 +245,17 @@ enum err classic_join(struct group_shard *s, struct group_call *call,
         classic_fail_join(call, ERR_UNKNOWN_MEMBER_ID, m->member_id);
         return ERR_NONE;
     }
-    if (g != NULL && g->consumer != NULL) return ERR_INCONSISTENT_GROUP_PROTOCOL;
+    if (g != NULL && !consumer_is_empty(g)) return consumer_classic_join(s, call, result);
+    if (g != NULL && g->consumer != NULL) {
+        if (!is_new_member) {
+            classic_fail_join(call, ERR_UNKNOWN_MEMBER_ID, m->member_id);
+            return ERR_NONE;
+        }
+        // An empty consumer group becomes a classic one.
+        group_run_inside(s, call->group_id, consumer_group_gone, NULL);
+        g = group_find(s, call->group_id);
+        if (g != NULL && g->consumer != NULL) return ERR_COORDINATOR_NOT_AVAILABLE;
+    }
     if (g == NULL) g = group_get(s, call->group_id);
     struct classic_group *c = g->classic != NULL ? g->classic : classic_new(g);
     bool had_record = c->has_record;
@@ -263,9 +280,10 @@ enum err classic_join(struct group_shard *s, struct group_call *call,
 }
 
 void classic_join_written(struct group_shard *s, struct group_call *call, enum err result) {
+    struct group *g = group_find(s, call->group_id);
+    if (g != NULL && g->consumer != NULL) consumer_classic_join_written(s, call, result);
     if (result == ERR_NONE) return;
     // Not written: the member is not there. Who waits in this call is told with its error.
-    struct group *g = group_find(s, call->group_id);
     if (g == NULL || g->classic == NULL) return;
     map_for_each(n, &g->classic->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
@@ -322,6 +340,7 @@ enum err classic_sync(struct group_shard *s, struct group_call *call,
                       struct runtime_result *result) {
     const struct sync_group_request *m = call->request;
     struct group *g = group_find(s, call->group_id);
+    if (g != NULL && !consumer_is_empty(g)) return consumer_classic_sync(s, call, result);
     if (g == NULL || g->classic == NULL) {
         classic_answer_sync(NULL, call, ERR_UNKNOWN_MEMBER_ID);
         return ERR_NONE;
@@ -367,6 +386,7 @@ void classic_sync_written(struct group_shard *s, struct group_call *call, enum e
     const struct sync_group_request *m = call->request;
     struct group *g = group_find(s, call->group_id);
     struct classic_group *c = g == NULL ? NULL : g->classic;
+    if (g != NULL && g->consumer != NULL) consumer_classic_sync_written(s, call, result);
     if (c == NULL) return;
     if (result != ERR_NONE) forget_sync(c, call);
     bool is_leaders = slice_equal(c->leader, m->member_id) && c->generation == m->generation_id &&
@@ -397,10 +417,10 @@ void classic_sync_written(struct group_shard *s, struct group_call *call, enum e
 
 enum err classic_heartbeat(struct group_shard *s, struct group_call *call,
                            struct runtime_result *result) {
-    (void)result;
     const struct heartbeat_request *m = call->request;
     struct heartbeat_response *out = call->response;
     struct group *g = group_find(s, call->group_id);
+    if (g != NULL && g->consumer != NULL) return consumer_classic_heartbeat(s, call, result);
     enum err err = ERR_UNKNOWN_MEMBER_ID;
     if (g != NULL && g->classic != NULL) {
         struct classic_group *c = g->classic;
@@ -453,6 +473,7 @@ enum err classic_leave(struct group_shard *s, struct group_call *call,
     struct leave_group_response *out = call->response;
     struct group *g = group_find(s, call->group_id);
     struct classic_group *c = g == NULL ? NULL : g->classic;
+    if (g != NULL && g->consumer != NULL) return consumer_classic_leave(s, call, result);
     if (call->version < LEAVE_VERSION_BATCH) {
         enum err err = c == NULL ? ERR_UNKNOWN_MEMBER_ID : leave_one(c, m->member_id, SLICE_NULL);
         out->error_code = err_wire(err);

@@ -19,34 +19,55 @@ const char *consumer_state_name(const struct group *g) {
 }
 
 bool consumer_is_subscribed(const struct group *g, struct slice topic) {
-    map_for_each(n, &g->consumer->members) {
-        const struct member_metadata *m = &container_of(n, struct consumer_member, by_id)->metadata;
-        for (int32_t i = 0; i < m->topic_count; i++)
-            if (slice_equal(m->topics[i], topic)) return true;
-        if (consumer_regex_matches(g->consumer, m->regex, topic)) return true;
-    }
-    return false;
+    return map_get(&g->consumer->topics, topic) != NULL;
 }
 
-enum err consumer_check_commit(const struct group *g, struct slice member_id, int32_t epoch) {
+// ---- Commits ----
+
+static enum err stale(const struct consumer_member *m) {
+    return m->metadata.is_classic ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
+}
+
+enum err consumer_check_commit(const struct group *g, const struct offset_committer *who) {
     // A simple consumer of a group without members.
-    if (epoch < 0 && consumer_is_empty(g)) return ERR_NONE;
-    const struct consumer_member *m = consumer_member_of(g->consumer, member_id);
+    if (who->epoch < 0 && consumer_is_empty(g)) return ERR_NONE;
+    bool is_nobody =
+        who->epoch == -1 && who->member_id.size == 0 && slice_is_null(who->instance_id);
+    if (who->transactional && is_nobody) return ERR_NONE;
+    const struct consumer_member *m = consumer_member_of(g->consumer, who->member_id);
     if (m == NULL) return ERR_UNKNOWN_MEMBER_ID;
-    bool any = env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT);
-    return any || m->progress.epoch == epoch ? ERR_NONE : ERR_STALE_MEMBER_EPOCH;
+    bool is_too_old = !who->transactional && !m->metadata.is_classic && who->version < 9;
+    if (is_too_old) return ERR_UNSUPPORTED_VERSION;
+    if (env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT)) return ERR_NONE;
+    // An older epoch counts for what the member had then already: consumer_check_commit_of.
+    return who->epoch > m->progress.epoch ? stale(m) : ERR_NONE;
+}
+
+enum err consumer_check_commit_of(const struct group *g, const struct offset_committer *who,
+                                  struct uuid topic_id, int32_t partition) {
+    const struct consumer_member *m = consumer_member_of(g->consumer, who->member_id);
+    if (m == NULL || who->epoch >= m->progress.epoch) return ERR_NONE;
+    if (env_mutant(group_env(g->shard), MUTANT_GROUP_ACCEPT_ANY_COMMIT)) return ERR_NONE;
+    const struct group_partition *p =
+        partition_list_find(&m->progress.assigned, topic_id, partition);
+    if (p == NULL) p = partition_list_find(&m->progress.revoking, topic_id, partition);
+    return p == NULL || who->epoch < p->epoch ? stale(m) : ERR_NONE;
 }
 
 enum err consumer_check_fetch(const struct group *g, struct slice member_id, int32_t epoch) {
     if (slice_is_null(member_id) && epoch < 0) return ERR_NONE;
     const struct consumer_member *m = consumer_member_of(g->consumer, member_id);
     if (m == NULL) return ERR_UNKNOWN_MEMBER_ID;
-    return m->progress.epoch == epoch ? ERR_NONE : ERR_STALE_MEMBER_EPOCH;
+    return m->progress.epoch == epoch ? ERR_NONE : stale(m);
 }
 
 void consumer_add_gone(const struct group *g, struct runtime_result *result) {
     map_for_each(n, &g->consumer->members)
         consumer_add_member_gone(g->id, container_of(n, struct consumer_member, by_id)->id, result);
+    map_for_each(n, &g->consumer->regexes) {
+        const struct consumer_regex *r = container_of(n, struct consumer_regex, by_text);
+        if (r->is_resolved) consumer_add_regex(g->id, n->key, NULL, 0, 0, result);
+    }
     struct consumer_group_target_assignment_metadata_key target = {.group_id = g->id};
     struct consumer_group_metadata_key key = {.group_id = g->id};
     group_add_record(result, GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA, &target, 0, NULL);
@@ -90,26 +111,12 @@ static void put_member(const struct group_shard *s, const struct consumer_member
         out->subscribed_topic_names[out->subscribed_topic_names_count++] =
             arena_copy(arena, metadata->topics[i]);
     out->subscribed_topic_regex = arena_copy(arena, metadata->regex);
-    out->member_type = 1;  // of the consumer protocol
-    put_partitions(s, &m->progress.assigned, arena, &out->assignment);
+    out->member_type = m->metadata.is_classic ? 0 : 1;
+    // What it is giving up it still has.
+    struct partition_list has =
+        partition_list_union(arena, &m->progress.assigned, &m->progress.revoking);
+    put_partitions(s, &has, arena, &out->assignment);
     put_partitions(s, &m->target, arena, &out->target_assignment);
-}
-
-static struct slice assignor_name(const struct consumer_group *c) {
-    struct config_list known =
-        config_strings(c->group->shard->coordinator->config, BROKER_GROUP_CONSUMER_ASSIGNORS);
-    struct slice best = known.items[0];
-    int32_t best_votes = 0;
-    for (int32_t i = 0; i < known.count; i++) {
-        int32_t votes = 0;
-        map_for_each(n, &c->members) votes +=
-            slice_equal(container_of(n, struct consumer_member, by_id)->metadata.server_assignor,
-                        known.items[i]);
-        if (votes <= best_votes) continue;
-        best = known.items[i];
-        best_votes = votes;
-    }
-    return best;
 }
 
 // Response: struct consumer_group_describe_response_group.
@@ -128,10 +135,11 @@ enum err consumer_describe(struct group_shard *s, struct group_call *call,
         return ERR_NONE;
     }
     const struct consumer_group *c = g->consumer;
+    const struct consumer_change none = {.next = NULL};
     out->group_state = slice_cstring(consumer_state_name(g));
     out->group_epoch = c->epoch;
     out->assignment_epoch = c->assignment_epoch;
-    out->assignor_name = arena_copy(call->arena, assignor_name(c));
+    out->assignor_name = arena_copy(call->arena, consumer_assignor_with(c, &none));
     out->members =
         consumer_group_describe_response_member_new(call->arena, (int32_t)c->members.count);
     map_for_each(n, &c->members) put_member(s, container_of(n, struct consumer_member, by_id),

@@ -1,8 +1,5 @@
-// ConsumerGroupHeartbeat (KIP-848): a member joins, goes on, or leaves. Each call does what Kafka's
-// GroupMetadataManager does, in its order: checks, the member's own metadata, the group epoch, the
-// target assignment, one step of reconciliation, the answer.
-#include <stdlib.h>
-
+// ConsumerGroupHeartbeat (KIP-848): a member joins, goes on, or leaves. The checks come in Kafka's
+// order, since clients act on the first error that they are told.
 #include "group/consumer.h"
 #include "metadata/effective_config.h"
 #include "wire/codec.h"
@@ -14,8 +11,9 @@ struct beat {
     struct consumer_group_heartbeat_response *response;
     struct runtime_result *result;
     struct consumer_group *group;
+    struct slice id;                 // the member's
     struct consumer_member *member;  // NULL: it is new
-    struct consumer_member *before;  // the member that a static one takes over from
+    bool takes_over;                 // a static one, from `member`
     struct partition_list owned;     // what the request says
     bool has_owned;
 };
@@ -105,8 +103,11 @@ static enum err leave(struct beat *b) {
     const struct consumer_group_heartbeat_request *m = b->request;
     struct slice group_id = b->call->group_id;
     struct group *group = group_find(b->shard, group_id);
-    if (group == NULL || group->consumer == NULL)
+    if (group == NULL)
         REFUSE(b, ERR_GROUP_ID_NOT_FOUND, "Group %.*s not found.", SLICE_PRINT(group_id));
+    if (group->consumer == NULL)
+        REFUSE(b, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.",
+               SLICE_PRINT(group_id));
     struct consumer_member *member =
         slice_is_null(m->instance_id)
             ? consumer_member_of(group->consumer, m->member_id)
@@ -121,23 +122,29 @@ static enum err leave(struct beat *b) {
         REFUSE(b, ERR_FENCED_INSTANCE_ID,
                "Static member %.*s with instance id %.*s was fenced by member %.*s.",
                SLICE_PRINT(m->member_id), SLICE_PRINT(m->instance_id), SLICE_PRINT(member->id));
+    b->response->member_id = m->member_id;
+    b->response->member_epoch = m->member_epoch;
     if (m->member_epoch == EPOCH_LEAVE_STATIC) {
         // It keeps what it has until it comes back, or its session ends.
         struct member_progress away = member->progress;
+        struct partition_list kept = partition_list_new(b->result->arena, away.assigned.count);
+        for (int32_t i = 0; i < away.assigned.count; i++)
+            partition_list_add(&kept, away.assigned.items[i].topic,
+                               away.assigned.items[i].partition);
         away.epoch = EPOCH_LEAVE_STATIC;
+        away.assigned = kept;
         away.revoking = (struct partition_list){NULL, 0};
         consumer_add_progress(group->id, member->id, &away, b->result);
     } else {
-        consumer_add_member_gone(group->id, member->id, b->result);
-        consumer_add_departures(group->consumer, member->id, 1, b->result);
+        consumer_fence(b->shard, group->consumer, &member, 1, b->result);
     }
-    b->response->member_id = arena_copy(b->call->arena, m->member_id);
-    b->response->member_epoch = m->member_epoch;
     return ERR_NONE;
 }
 
-// ---- Who it is ----
+// ---- The member ----
 
+// KIP-345: a static member comes back under a new id and takes over what its instance had, once the
+// older one has left (or speaks the classic protocol, which has no such leaving).
 static enum err check_static(struct beat *b, bool *refused) {
     const struct consumer_group_heartbeat_request *m = b->request;
     struct consumer_member *owner = consumer_member_of_instance(b->group, m->instance_id);
@@ -146,17 +153,17 @@ static enum err check_static(struct beat *b, bool *refused) {
         if (owner == NULL)
             REFUSE(b, ERR_UNKNOWN_MEMBER_ID, "Instance id %.*s is unknown.",
                    SLICE_PRINT(m->instance_id));
-        if (!slice_equal(owner->id, m->member_id))
+        if (!slice_equal(owner->id, b->id))
             REFUSE(b, ERR_FENCED_INSTANCE_ID,
                    "Static member %.*s with instance id %.*s was fenced by member %.*s.",
-                   SLICE_PRINT(m->member_id), SLICE_PRINT(m->instance_id), SLICE_PRINT(owner->id));
-    } else if (owner != NULL && !slice_equal(owner->id, m->member_id)) {
-        if (owner->progress.epoch != EPOCH_LEAVE_STATIC)
+                   SLICE_PRINT(b->id), SLICE_PRINT(m->instance_id), SLICE_PRINT(owner->id));
+    } else if (owner != NULL) {
+        if (!owner->metadata.is_classic && owner->progress.epoch != EPOCH_LEAVE_STATIC)
             REFUSE(b, ERR_UNRELEASED_INSTANCE_ID,
                    "Static member %.*s with instance id %.*s cannot join the group because the "
                    "instance id is owned by %.*s member.",
-                   SLICE_PRINT(m->member_id), SLICE_PRINT(m->instance_id), SLICE_PRINT(owner->id));
-        b->before = owner;
+                   SLICE_PRINT(b->id), SLICE_PRINT(m->instance_id), SLICE_PRINT(owner->id));
+        b->takes_over = true;
     }
     b->member = owner;
     *refused = false;
@@ -189,44 +196,28 @@ static enum err check_epoch(struct beat *b, bool *refused) {
 
 static enum err find_member(struct beat *b, bool *refused) {
     const struct consumer_group_heartbeat_request *m = b->request;
+    *refused = true;
+    int32_t max = config_int(b->shard->coordinator->config, BROKER_GROUP_CONSUMER_MAX_SIZE);
+    bool is_known = consumer_member_of_instance(b->group, m->instance_id) != NULL ||
+                    consumer_member_of(b->group, b->id) != NULL;
+    if (!is_known && b->group->members.count >= (size_t)max)
+        REFUSE(b, ERR_GROUP_MAX_SIZE_REACHED,
+               "The consumer group has reached its maximum capacity of %d members.", (int)max);
     if (!slice_is_null(m->instance_id)) {
         enum err err = check_static(b, refused);
         if (*refused) return err;
     } else {
-        b->member = consumer_member_of(b->group, m->member_id);
+        b->member = consumer_member_of(b->group, b->id);
     }
     *refused = true;
     if (b->member == NULL && m->member_epoch != EPOCH_JOIN)
         REFUSE(b, ERR_UNKNOWN_MEMBER_ID, "Member %.*s is not a member of group %.*s.",
-               SLICE_PRINT(m->member_id), SLICE_PRINT(b->call->group_id));
-    int32_t max = config_int(b->shard->coordinator->config, BROKER_GROUP_CONSUMER_MAX_SIZE);
-    if (b->member == NULL && b->group->members.count >= (size_t)max)
-        REFUSE(b, ERR_GROUP_MAX_SIZE_REACHED,
-               "The consumer group has reached its maximum capacity of %d members.", (int)max);
+               SLICE_PRINT(b->id), SLICE_PRINT(b->call->group_id));
     *refused = false;
     return b->member == NULL ? ERR_NONE : check_epoch(b, refused);
 }
 
 // ---- What it says of itself ----
-
-static int compare_names(const void *a, const void *b) {
-    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-static bool same_topics(const struct member_metadata *a, const struct member_metadata *b) {
-    if (a->topic_count != b->topic_count || !slice_equal(a->regex, b->regex)) return false;
-    for (int32_t i = 0; i < a->topic_count; i++)
-        if (!slice_equal(a->topics[i], b->topics[i])) return false;
-    return true;
-}
-
-static bool same_metadata(const struct member_metadata *a, const struct member_metadata *b) {
-    return same_topics(a, b) && slice_equal(a->instance_id, b->instance_id) &&
-           slice_equal(a->rack_id, b->rack_id) && slice_equal(a->client_id, b->client_id) &&
-           slice_equal(a->client_host, b->client_host) &&
-           slice_equal(a->server_assignor, b->server_assignor) &&
-           a->rebalance_timeout_ms == b->rebalance_timeout_ms;
-}
 
 static void set_topics(struct beat *b, struct member_metadata *next) {
     const struct consumer_group_heartbeat_request *m = b->request;
@@ -235,7 +226,7 @@ static void set_topics(struct beat *b, struct member_metadata *next) {
     struct slice *topics = arena_zalloc(b->result->arena, (size_t)count, sizeof *topics);
     for (int32_t i = 0; i < count; i++)
         topics[i] = m->subscribed_topic_names[i];
-    if (count > 0) qsort(topics, (size_t)count, sizeof *topics, compare_names);
+    slice_sort(topics, (size_t)count);
     for (int32_t i = 0; i < count; i++)
         if (kept == 0 || !slice_equal(topics[kept - 1], topics[i])) topics[kept++] = topics[i];
     next->topics = topics;
@@ -246,6 +237,10 @@ static struct member_metadata next_metadata(struct beat *b) {
     const struct consumer_group_heartbeat_request *m = b->request;
     struct member_metadata next = {.rebalance_timeout_ms = -1, .regex = SLICE_EMPTY};
     if (b->member != NULL) next = b->member->metadata;
+    next.is_classic = false;
+    next.session_timeout_ms = 0;
+    next.protocols = NULL;
+    next.protocol_count = 0;
     if (!slice_is_null(m->instance_id)) next.instance_id = m->instance_id;
     if (!slice_is_null(m->rack_id)) next.rack_id = m->rack_id;
     if (m->rebalance_timeout_ms != -1) next.rebalance_timeout_ms = m->rebalance_timeout_ms;
@@ -257,78 +252,12 @@ static struct member_metadata next_metadata(struct beat *b) {
     return next;
 }
 
-// ---- One step ----
-
-struct others {
-    const struct consumer_group *group;
-    struct slice mine, before;  // the member itself, under both names
-};
-
-static bool is_taken(void *context, const struct group_partition *p) {
-    const struct others *o = context;
-    if (env_mutant(group_env(o->group->group->shard), MUTANT_GROUP_GIVE_BEFORE_REVOKED))
-        return false;
-    map_for_each(n, &o->group->members) {
-        const struct consumer_member *m = container_of(n, struct consumer_member, by_id);
-        if (slice_equal(m->id, o->mine) || slice_equal(m->id, o->before)) continue;
-        if (partition_list_contains(&m->progress.assigned, p) ||
-            partition_list_contains(&m->progress.revoking, p))
-            return true;
-    }
-    return false;
-}
-
-static int compare_ids(const void *a, const void *b) {
-    return memcmp(a, b, sizeof(struct uuid));
-}
-
-static struct member_progress reconcile(struct beat *b, const struct member_metadata *next,
-                                        bool topics_changed, const struct partition_list *target,
-                                        int32_t target_epoch) {
-    struct arena *arena = b->result->arena;
-    struct member_progress now = {.state = MEMBER_STABLE};
-    if (b->member != NULL) now = b->member->progress;
-    if (b->request->member_epoch == EPOCH_JOIN) {
-        // Whoever joins again has given up everything that the target does not leave it.
-        now.epoch = EPOCH_JOIN;
-        now.state = MEMBER_STABLE;
-        now.revoking = (struct partition_list){NULL, 0};
-    }
-    struct topic_names names = consumer_names_of(b->group, next, arena);
-    struct uuid *topics = arena_zalloc(arena, (size_t)names.count, sizeof *topics);
-    int32_t count = 0;
-    for (int32_t i = 0; i < names.count; i++) {
-        const struct topic_image *t = image_topic(b->shard->coordinator->image, names.items[i]);
-        if (t != NULL) topics[count++] = t->id;
-    }
-    if (count > 0) qsort(topics, (size_t)count, sizeof *topics, compare_ids);
-    struct others others = {.group = b->group,
-                            .mine = b->request->member_id,
-                            .before = b->before == NULL ? SLICE_NULL : b->before->id};
-    struct reconcile_input input = {
-        .now = &now,
-        .target = target,
-        .target_epoch = target_epoch,
-        .owned = b->has_owned ? &b->owned : NULL,
-        .unsubscribed = topics_changed,
-        .topics = topics,
-        .topic_count = count,
-        .is_taken = is_taken,
-        .context = &others,
-    };
-    return consumer_reconcile(&input, arena);
-}
-
-static bool same_progress(const struct member_progress *a, const struct member_progress *b) {
-    return a->epoch == b->epoch && a->previous_epoch == b->previous_epoch && a->state == b->state &&
-           partition_list_equal(&a->assigned, &b->assigned) &&
-           partition_list_equal(&a->revoking, &b->revoking);
-}
+// ---- The answer ----
 
 static void answer(struct beat *b, const struct member_progress *next) {
     const struct consumer_group_heartbeat_request *m = b->request;
     const struct group_coordinator *c = b->shard->coordinator;
-    b->response->member_id = arena_copy(b->call->arena, m->member_id);
+    b->response->member_id = arena_copy(b->call->arena, b->id);
     b->response->member_epoch = next->epoch;
     b->response->heartbeat_interval_ms = (int32_t)effective_group_long(
         c->image, c->config, b->call->group_id, GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS);
@@ -336,51 +265,28 @@ static void answer(struct beat *b, const struct member_progress *next) {
         m->member_epoch == EPOCH_JOIN ||
         (m->rebalance_timeout_ms != -1 && m->topic_partitions_count >= 0 &&
          (m->subscribed_topic_names_count >= 0 || !slice_is_null(m->subscribed_topic_regex)));
-    bool changed = b->member == NULL || b->before != NULL ||
-                   !partition_list_equal(&next->assigned, &b->member->progress.assigned);
+    bool changed =
+        b->member == NULL || !partition_list_equal(&next->assigned, &b->member->progress.assigned);
     if (full || changed) put_assignment(b, &next->assigned);
 }
 
-static void go_on(struct beat *b) {
-    struct slice group_id = b->call->group_id, member_id = b->request->member_id;
-    struct consumer_group *c = b->group;
-    struct member_metadata next = next_metadata(b);
-    bool is_new = b->member == NULL || b->before != NULL;
-    bool topics_changed = b->member == NULL ? next.topic_count > 0 || next.regex.size > 0
-                                            : !same_topics(&next, &b->member->metadata);
-    // A static member that comes back takes over target and progress.
-    const struct partition_list *target = b->member == NULL ? NULL : &b->member->target;
-    if (b->before != NULL) {
-        consumer_add_member_gone(group_id, b->before->id, b->result);
-        consumer_add_target(group_id, member_id, target, b->result);
-    }
-    if (is_new || !same_metadata(&next, &b->member->metadata))
-        consumer_add_metadata(group_id, member_id, &next, b->result);
-    struct slice replaced = b->before != NULL ? b->before->id : member_id;
-    struct consumer_topics topics = consumer_topics_of(c, replaced, &next, b->result->arena);
-    // A group begins at epoch 1; who only comes, without a subscription, changes nothing.
-    int32_t epoch = c->has_record ? c->epoch : EPOCH_FIRST;
-    bool bumps = topics_changed || topics.hash != c->metadata_hash;
-    epoch += bumps;
-    if (bumps || !c->has_record) consumer_add_group(c, epoch, topics.hash, b->result);
-    struct partition_list fresh;
-    int32_t target_epoch = c->assignment_epoch;
-    if (epoch > target_epoch) {
-        target_epoch = epoch;
-        fresh = consumer_retarget(c, replaced, &next, &topics, epoch, b->result);
-        target = &fresh;
-        if (b->before != NULL) {
-            // It was made under the old name.
-            consumer_add_member_gone(group_id, b->before->id, b->result);
-            consumer_add_target(group_id, member_id, target, b->result);
-        }
-    }
-    static const struct partition_list nothing;
-    struct member_progress progress =
-        reconcile(b, &next, topics_changed, target == NULL ? &nothing : target, target_epoch);
-    if (is_new || !same_progress(&progress, &b->member->progress))
-        consumer_add_progress(group_id, member_id, &progress, b->result);
-    answer(b, &progress);
+static enum err go_on(struct beat *b) {
+    struct consumer_update u = {.shard = b->shard,
+                                .group = b->group,
+                                .id = b->id,
+                                .member = b->member,
+                                .takes_over = b->takes_over,
+                                .next = next_metadata(b),
+                                .owned = b->has_owned ? &b->owned : NULL,
+                                .result = b->result};
+    struct message why_not;
+    if (consumer_subscribe(&u, &why_not) != ERR_NONE)
+        REFUSE(b, ERR_INVALID_REGULAR_EXPRESSION,
+               "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+               SLICE_PRINT(b->request->subscribed_topic_regex), why_not.text);
+    consumer_step(&u, true);
+    answer(b, &u.progress);
+    return ERR_NONE;
 }
 
 static void read_owned(struct beat *b) {
@@ -397,21 +303,27 @@ static void read_owned(struct beat *b) {
     partition_list_sort(&b->owned);
 }
 
-// A classic group with nobody in it becomes one of the new protocol; its record goes.
+// A classic group becomes one of the new protocol when a member of that comes.
 static enum err take_group(struct beat *b, bool *refused) {
     struct slice id = b->call->group_id;
     struct group *group = group_find(b->shard, id);
-    *refused = true;
     bool joins = b->request->member_epoch == EPOCH_JOIN;
-    bool is_there =
-        group != NULL && (group->consumer != NULL || (joins && classic_is_empty(group)));
-    if (!joins && !is_there)
+    *refused = true;
+    if (group == NULL && !joins)
         REFUSE(b, ERR_GROUP_ID_NOT_FOUND, "Consumer group %.*s not found.", SLICE_PRINT(id));
-    if (group != NULL && !is_there)
+    if (group != NULL && group->consumer == NULL && !joins)
         REFUSE(b, ERR_GROUP_ID_NOT_FOUND, "Group %.*s is not a consumer group.", SLICE_PRINT(id));
-    if (group != NULL && group->classic != NULL) {
-        struct group_metadata_key key = {.group = id};
-        group_add_record(b->result, GROUP_METADATA, &key, 0, NULL);
+    if (group != NULL && group->consumer == NULL && group->classic != NULL) {
+        // What else would refuse the member must not move its group.
+        struct message text;
+        struct slice regex = b->request->subscribed_topic_regex;
+        if (regex.size > 0 && consumer_regex_check(regex, &text) != ERR_NONE)
+            REFUSE(b, ERR_INVALID_REGULAR_EXPRESSION,
+                   "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
+                   SLICE_PRINT(regex), text.text);
+        enum err err = migration_upgrade(b->shard, id, &text);
+        if (err != ERR_NONE && err != ERR_GROUP_ID_NOT_FOUND) return err;
+        if (err != ERR_NONE) return refuse(b, err, &text);
     }
     b->group = consumer_get(group_get(b->shard, id));
     *refused = false;
@@ -434,19 +346,16 @@ enum err consumer_heartbeat(struct group_shard *s, struct group_call *call,
     if (refused) return err;
     if (b.request->member_epoch < EPOCH_JOIN) return leave(&b);
     read_owned(&b);
+    b.id = b.request->member_id;
+    // Version 0: the coordinator gives the id.
+    if (b.id.size == 0) b.id = consumer_new_id(s, result->arena);
     err = take_group(&b, &refused);
     if (refused) return err;
     err = find_member(&b, &refused);
     if (refused) return err;
     // It was heard now, however long its records take to become durable.
-    if (b.member != NULL) consumer_restart_timer(b.member);
-    struct message why_not;
-    if (consumer_regex_check(b.group, b.request->subscribed_topic_regex, &why_not) != ERR_NONE)
-        REFUSE(&b, ERR_INVALID_REGULAR_EXPRESSION,
-               "SubscribedTopicRegex `%.*s` is not a valid regular expression: %s.",
-               SLICE_PRINT(b.request->subscribed_topic_regex), why_not.text);
-    go_on(&b);
-    return ERR_NONE;
+    if (b.member != NULL) consumer_restart_session(b.member);
+    return go_on(&b);
 }
 
 void consumer_heartbeat_written(struct group_shard *s, struct group_call *call, enum err result) {
@@ -455,6 +364,6 @@ void consumer_heartbeat_written(struct group_shard *s, struct group_call *call, 
     if (group == NULL || group->consumer == NULL) return;
     struct consumer_member *m =
         slice_is_null(out->member_id) ? NULL : consumer_member_of(group->consumer, out->member_id);
-    if (m != NULL && result == ERR_NONE && out->error_code == 0) consumer_restart_timer(m);
+    if (m != NULL && result == ERR_NONE && out->error_code == 0) consumer_restart_session(m);
     consumer_forget_unused(group);
 }

@@ -1,14 +1,29 @@
 #include "group/consumer.h"
 #include "wire/codec.h"
 
-void consumer_add_group(const struct consumer_group *c, int32_t epoch, int64_t hash,
+void consumer_add_group(struct slice group_id, int32_t epoch, int64_t hash,
                         struct runtime_result *result) {
-    struct consumer_group_metadata_key key = {.group_id = c->group->id};
+    struct consumer_group_metadata_key key = {.group_id = group_id};
     struct consumer_group_metadata_value value;
     codec_init(&consumer_group_metadata_value_codec, &value);
     value.epoch = epoch;
     value.metadata_hash = hash;
     group_add_record(result, GROUP_CONSUMER_GROUP_METADATA, &key, 0, &value);
+}
+
+static struct consumer_group_member_metadata_value_classic_member_metadata *put_classic(
+    const struct member_metadata *m, struct arena *arena) {
+    struct consumer_group_member_metadata_value_classic_member_metadata *classic =
+        arena_zalloc(arena, 1, sizeof *classic);
+    classic->session_timeout_ms = m->session_timeout_ms;
+    classic->supported_protocols_count = m->protocol_count;
+    classic->supported_protocols =
+        arena_zalloc(arena, (size_t)m->protocol_count, sizeof *classic->supported_protocols);
+    for (int32_t i = 0; i < m->protocol_count; i++) {
+        classic->supported_protocols[i].name = m->protocols[i].name;
+        classic->supported_protocols[i].metadata = m->protocols[i].metadata;
+    }
+    return classic;
 }
 
 void consumer_add_metadata(struct slice group_id, struct slice member_id,
@@ -28,7 +43,7 @@ void consumer_add_metadata(struct slice group_id, struct slice member_id,
     value.subscribed_topic_regex = m->regex;
     value.rebalance_timeout_ms = m->rebalance_timeout_ms;
     value.server_assignor = m->server_assignor;
-    value.classic_member_metadata = NULL;
+    value.classic_member_metadata = m->is_classic ? put_classic(m, result->arena) : NULL;
     group_add_record(result, GROUP_CONSUMER_GROUP_MEMBER_METADATA, &key, 0, &value);
 }
 
@@ -53,6 +68,10 @@ static struct consumer_group_current_member_assignment_value_topic_partitions *p
         t->topic_id = list->items[i].topic;
         t->partitions = copy_partitions(list, i, end, arena);
         t->partitions_count = end - i;
+        t->assignment_epochs = arena_zalloc(arena, (size_t)(end - i), sizeof *t->assignment_epochs);
+        t->assignment_epochs_count = end - i;
+        for (int32_t k = i; k < end; k++)
+            t->assignment_epochs[k - i] = list->items[k].epoch;
     }
     return topics;
 }
@@ -90,14 +109,31 @@ void consumer_add_target(struct slice group_id, struct slice member_id,
     group_add_record(result, GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_MEMBER, &key, 0, &value);
 }
 
-void consumer_add_target_epoch(const struct consumer_group *c, int32_t epoch,
+void consumer_add_target_epoch(struct slice group_id, int32_t epoch, int64_t timestamp_ms,
                                struct runtime_result *result) {
-    struct consumer_group_target_assignment_metadata_key key = {.group_id = c->group->id};
+    struct consumer_group_target_assignment_metadata_key key = {.group_id = group_id};
     struct consumer_group_target_assignment_metadata_value value;
     codec_init(&consumer_group_target_assignment_metadata_value_codec, &value);
     value.assignment_epoch = epoch;
-    value.assignment_timestamp = env_wall_ms(group_env(c->group->shard));
+    value.assignment_timestamp = timestamp_ms;
     group_add_record(result, GROUP_CONSUMER_GROUP_TARGET_ASSIGNMENT_METADATA, &key, 0, &value);
+}
+
+void consumer_add_regex(struct slice group_id, struct slice text, const struct topic_names *names,
+                        int64_t version, int64_t timestamp_ms, struct runtime_result *result) {
+    struct consumer_group_regular_expression_key key = {group_id, text};
+    struct consumer_group_regular_expression_value value;
+    codec_init(&consumer_group_regular_expression_value_codec, &value);
+    if (names != NULL) {
+        value.topics = arena_zalloc(result->arena, (size_t)names->count, sizeof *value.topics);
+        value.topics_count = names->count;
+        for (int32_t i = 0; i < names->count; i++)
+            value.topics[i] = names->items[i];
+        value.version = version;
+        value.timestamp = timestamp_ms;
+    }
+    group_add_record(result, GROUP_CONSUMER_GROUP_REGULAR_EXPRESSION, &key, 0,
+                     names == NULL ? NULL : &value);
 }
 
 void consumer_add_member_gone(struct slice group_id, struct slice member_id,

@@ -169,10 +169,12 @@ static void drop_deleted(struct group_shard *s, struct group *g, struct runtime_
     if (g != NULL) offsets_drop_deleted(g, s->coordinator->image, result);
 }
 
-// Offsets of a deleted topic go with it.
+// Consumer groups look at their topics again. Offsets of a deleted topic go with it.
 static void topic_changed(void *context, const struct topic_image *before,
                           const struct topic_image *after) {
-    const struct group_coordinator *c = context;
+    struct group_coordinator *c = context;
+    c->topics_version++;
+    if (before == NULL) c->topics_created_at = image_offset(c->image);
     if (after != NULL) return;
     list_for_each(link, &c->shards) {
         struct group_shard *s = container_of(link, struct group_shard, link);
@@ -189,6 +191,7 @@ void group_coordinator_publish(struct group_coordinator *c, struct image *image,
     const struct image *before = c->image;
     c->image = image;
     c->config = config;
+    if (before == NULL) c->topics_created_at = image_offset(image);
     if (before != NULL && before != image && !list_is_empty(&c->shards))
         image_diff_topics(before, image, topic_changed, c);
     const struct topic_image *topic = image_topic(image, SLICE_LITERAL(GROUP_TOPIC));
@@ -203,6 +206,7 @@ struct group_coordinator *group_coordinator_new(struct env *env, struct replica_
     c->env = env;
     c->replicas = replicas;
     c->node_id = node_id;
+    c->topics_version = 1;
     list_init(&c->shards);
     return c;
 }
@@ -351,6 +355,10 @@ void group_call_start(struct group_coordinator *c, struct group_call *call) {
 struct own_operation {
     struct runtime_operation operation;
     void (*run)(struct group_shard *shard, struct group *group, struct runtime_result *result);
+    // Instead, with a context that lives while it runs.
+    void (*run_inside)(struct group_shard *shard, struct group *group, void *context,
+                       struct runtime_result *result);
+    void *context;
     size_t id_size;
     uint8_t id[];
 };
@@ -360,7 +368,12 @@ static enum err execute_own(struct runtime_operation *operation, void *state,
     struct own_operation *o = container_of(operation, struct own_operation, operation);
     struct group_shard *shard = container_of((struct store *)state, struct group_shard, store);
     result->atomic = true;
-    o->run(shard, group_find(shard, slice_of(o->id, o->id_size)), result);
+    struct group *group = group_find(shard, slice_of(o->id, o->id_size));
+    if (o->run_inside != NULL) {
+        o->run_inside(shard, group, o->context, result);
+    } else {
+        o->run(shard, group, result);
+    }
     return ERR_NONE;
 }
 
@@ -369,14 +382,29 @@ static void own_done(struct runtime_operation *operation, enum err result) {
     memory_free(container_of(operation, struct own_operation, operation));
 }
 
+static struct own_operation *own_new(struct slice group_id) {
+    struct own_operation *o = memory_zalloc(1, sizeof *o + group_id.size);
+    o->operation = (struct runtime_operation){.execute = execute_own, .done = own_done};
+    o->id_size = group_id.size;
+    if (group_id.size > 0) memcpy(o->id, group_id.data, group_id.size);
+    return o;
+}
+
 void group_run(struct group_shard *s, struct slice group_id,
                void (*run)(struct group_shard *shard, struct group *group,
                            struct runtime_result *result)) {
-    struct own_operation *o = memory_zalloc(1, sizeof *o + group_id.size);
-    o->operation = (struct runtime_operation){.execute = execute_own, .done = own_done};
+    struct own_operation *o = own_new(group_id);
     o->run = run;
-    o->id_size = group_id.size;
-    memcpy(o->id, group_id.data, group_id.size);
+    runtime_submit(partition_log_shard(s->log), &o->operation);
+}
+
+void group_run_inside(struct group_shard *s, struct slice group_id,
+                      void (*run)(struct group_shard *shard, struct group *group, void *context,
+                                  struct runtime_result *result),
+                      void *context) {
+    struct own_operation *o = own_new(group_id);
+    o->run_inside = run;
+    o->context = context;
     runtime_submit(partition_log_shard(s->log), &o->operation);
 }
 

@@ -4,20 +4,32 @@
 #include "group/state.h"
 #include "wire/codec.h"
 
-enum { OFFSET_COMMIT_VALUE_VERSION = 4, OFFSET_COMMIT_VALUE_WITH_EXPIRY = 1 };
+enum {
+    OFFSET_COMMIT_VALUE_VERSION = 4,
+    OFFSET_COMMIT_VALUE_WITH_EXPIRY = 1,
+    COMMIT_VERSION_GROUP_ERRORS = 9,
+    TXN_VERSION_GROUP_ERRORS = 6,
+};
 
 // ---- Commit ----
 
+struct commit {
+    struct group_shard *shard;
+    const struct group_call *call;
+    struct group *group;  // NULL: not there
+    struct offset_committer who;
+    struct runtime_result *result;
+};
+
 // A group that is not there may be committed to by a simple consumer: no member, generation below
 // 0.
-static enum err check_commit(struct group_shard *s, struct group_call *call,
-                             const struct offset_commit_request *m) {
-    struct group *g = group_find(s, call->group_id);
-    int32_t generation = m->generation_id_or_member_epoch;
-    if (g == NULL && generation < 0) return ERR_NONE;
-    if (g == NULL) return call->version >= 9 ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
-    if (g->consumer != NULL) return consumer_check_commit(g, m->member_id, generation);
-    return classic_check_commit(g, m->member_id, m->group_instance_id, generation, false);
+static enum err check_commit(const struct commit *c) {
+    struct group *g = c->group;
+    if (g == NULL && c->who.epoch < 0) return ERR_NONE;
+    if (g == NULL) return ERR_GROUP_ID_NOT_FOUND;
+    if (g->consumer != NULL) return consumer_check_commit(g, &c->who);
+    return classic_check_commit(g, c->who.member_id, c->who.instance_id, c->who.epoch,
+                                c->who.transactional);
 }
 
 // KIP-211: old clients name a retention; the offset then expires by itself.
@@ -27,21 +39,26 @@ static int64_t expiry_of(const struct offset_commit_request *m, int64_t now_ms) 
     return __builtin_add_overflow(now_ms, m->retention_time_ms, &at) ? INT64_MAX : at;
 }
 
-// The record for one row, or why there is none.
-static enum err add_commit(struct group_shard *s, const struct group_call *call, struct slice name,
-                           struct uuid topic_id, int32_t partition,
-                           struct offset_commit_value *value, struct runtime_result *result) {
-    int32_t metadata_max = config_int(s->coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
+// The record for one row; `row` says why there is none. An error is of the whole request.
+static enum err add_commit(const struct commit *c, struct slice name, struct uuid topic_id,
+                           int32_t partition, struct offset_commit_value *value, int16_t *row) {
+    const struct group_coordinator *coordinator = c->shard->coordinator;
+    int32_t metadata_max = config_int(coordinator->config, BROKER_OFFSET_METADATA_MAX_BYTES);
     const struct topic_image *topic;
-    enum err err = group_find_topic(s->coordinator->image, name, topic_id, partition, &topic);
+    enum err err = group_find_topic(coordinator->image, name, topic_id, partition, &topic);
+    bool is_too_large = value->metadata.size > (size_t)metadata_max;
+    if (err == ERR_NONE && is_too_large) err = ERR_OFFSET_METADATA_TOO_LARGE;
+    *row = err_wire(err);
+    if (err != ERR_NONE) return ERR_NONE;
+    if (c->group != NULL && c->group->consumer != NULL)
+        err = consumer_check_commit_of(c->group, &c->who, topic->id, partition);
     if (err != ERR_NONE) return err;
-    if (value->metadata.size > (size_t)metadata_max) return ERR_OFFSET_METADATA_TOO_LARGE;
     struct offset_commit_key key = {
-        .group = call->group_id, .topic = topic->name, .partition = partition};
+        .group = c->call->group_id, .topic = topic->name, .partition = partition};
     if (slice_is_null(value->metadata)) value->metadata = SLICE_EMPTY;
     value->topic_id = topic->id;
     bool expires = value->expire_timestamp >= 0;
-    group_add_record(result, GROUP_OFFSET_COMMIT, &key,
+    group_add_record(c->result, GROUP_OFFSET_COMMIT, &key,
                      expires ? OFFSET_COMMIT_VALUE_WITH_EXPIRY : OFFSET_COMMIT_VALUE_VERSION,
                      value);
     return ERR_NONE;
@@ -51,7 +68,15 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
                         struct runtime_result *result) {
     const struct offset_commit_request *m = call->request;
     struct offset_commit_response *out = call->response;
-    enum err err = check_commit(s, call, m);
+    struct commit c = {s,
+                       call,
+                       group_find(s, call->group_id),
+                       {m->member_id, m->group_instance_id, m->generation_id_or_member_epoch, false,
+                        call->version},
+                       result};
+    enum err err = check_commit(&c);
+    if (err == ERR_GROUP_ID_NOT_FOUND && call->version < COMMIT_VERSION_GROUP_ERRORS)
+        return ERR_ILLEGAL_GENERATION;
     if (err != ERR_NONE) return err;
     int64_t now_ms = env_wall_ms(group_env(s));
     bool forgets = env_mutant(group_env(s), MUTANT_GROUP_FORGET_COMMIT) && now_ms % 4 == 0;
@@ -64,7 +89,7 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
         answer->topic_id = t->topic_id;
         answer->partitions_count = t->partitions_count;
         answer->partitions = offset_commit_response_partition_new(call->arena, t->partitions_count);
-        for (int32_t j = 0; j < t->partitions_count; j++) {
+        for (int32_t j = 0; j < t->partitions_count && err == ERR_NONE; j++) {
             const struct offset_commit_request_partition *p = &t->partitions[j];
             answer->partitions[j].partition_index = p->partition_index;
             if (forgets) continue;
@@ -75,32 +100,14 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
             value.metadata = p->committed_metadata;
             value.commit_timestamp = now_ms;
             value.expire_timestamp = expiry_of(m, now_ms);
-            answer->partitions[j].error_code = err_wire(
-                add_commit(s, call, t->name, t->topic_id, p->partition_index, &value, result));
+            err = add_commit(&c, t->name, t->topic_id, p->partition_index, &value,
+                             &answer->partitions[j].error_code);
         }
     }
-    return ERR_NONE;
+    return err;
 }
 
 // ---- Commit inside a transaction (KIP-98, KIP-447) ----
-
-enum { TXN_VERSION_GROUP_ERRORS = 6 };  // before, clients know only the classic protocol's errors
-
-static enum err check_transactional(struct group_shard *s, const struct group_call *call,
-                                    const struct txn_offset_commit_request *m) {
-    struct group *g = group_find(s, call->group_id);
-    int32_t generation = m->generation_id_or_member_epoch;
-    if (g == NULL && generation < 0) return ERR_NONE;
-    if (g != NULL && g->consumer == NULL)
-        return classic_check_commit(g, m->member_id, m->group_instance_id, generation, true);
-    bool is_nobody =
-        generation == -1 && m->member_id.size == 0 && slice_is_null(m->group_instance_id);
-    if (g != NULL && is_nobody) return ERR_NONE;
-    enum err err =
-        g == NULL ? ERR_GROUP_ID_NOT_FOUND : consumer_check_commit(g, m->member_id, generation);
-    bool is_new = err == ERR_GROUP_ID_NOT_FOUND || err == ERR_STALE_MEMBER_EPOCH;
-    return is_new && call->version < TXN_VERSION_GROUP_ERRORS ? ERR_ILLEGAL_GENERATION : err;
-}
 
 // The records belong to the transaction: they count when its commit marker comes.
 static void enter_transaction(struct group_call *call, const struct txn_offset_commit_request *m,
@@ -111,12 +118,24 @@ static void enter_transaction(struct group_call *call, const struct txn_offset_c
         result->records[i].transaction = &call->transaction;
 }
 
+// Before, clients know only the classic protocol's errors.
+static enum err old_error(const struct group_call *call, enum err err) {
+    bool is_new = err == ERR_GROUP_ID_NOT_FOUND || err == ERR_STALE_MEMBER_EPOCH;
+    return is_new && call->version < TXN_VERSION_GROUP_ERRORS ? ERR_ILLEGAL_GENERATION : err;
+}
+
 enum err offsets_commit_transactional(struct group_shard *s, struct group_call *call,
                                       struct runtime_result *result) {
     const struct txn_offset_commit_request *m = call->request;
     struct txn_offset_commit_response *out = call->response;
-    enum err err = check_transactional(s, call, m);
-    if (err != ERR_NONE) return err;
+    struct commit c = {
+        s,
+        call,
+        group_find(s, call->group_id),
+        {m->member_id, m->group_instance_id, m->generation_id_or_member_epoch, true, call->version},
+        result};
+    enum err err = check_commit(&c);
+    if (err != ERR_NONE) return old_error(call, err);
     out->topics_count = m->topics_count;
     out->topics = txn_offset_commit_response_topic_new(call->arena, m->topics_count);
     for (int32_t i = 0; i < m->topics_count; i++) {
@@ -127,7 +146,7 @@ enum err offsets_commit_transactional(struct group_shard *s, struct group_call *
         answer->partitions_count = t->partitions_count;
         answer->partitions =
             txn_offset_commit_response_partition_new(call->arena, t->partitions_count);
-        for (int32_t j = 0; j < t->partitions_count; j++) {
+        for (int32_t j = 0; j < t->partitions_count && err == ERR_NONE; j++) {
             const struct txn_offset_commit_request_partition *p = &t->partitions[j];
             answer->partitions[j].partition_index = p->partition_index;
             struct offset_commit_value value;
@@ -136,12 +155,12 @@ enum err offsets_commit_transactional(struct group_shard *s, struct group_call *
             value.leader_epoch = p->committed_leader_epoch;
             value.metadata = p->committed_metadata;
             value.commit_timestamp = env_wall_ms(group_env(s));
-            answer->partitions[j].error_code = err_wire(
-                add_commit(s, call, t->name, t->topic_id, p->partition_index, &value, result));
+            err = add_commit(&c, t->name, t->topic_id, p->partition_index, &value,
+                             &answer->partitions[j].error_code);
         }
     }
     enter_transaction(call, m, result);
-    return ERR_NONE;
+    return old_error(call, err);
 }
 
 // ---- Fetch ----

@@ -33,6 +33,13 @@ bool partition_list_contains(const struct partition_list *list, const struct gro
            bsearch(p, list->items, (size_t)list->count, sizeof *list->items, compare_items) != NULL;
 }
 
+const struct group_partition *partition_list_find(const struct partition_list *list,
+                                                  struct uuid topic, int32_t partition) {
+    struct group_partition wanted = {topic, partition, 0};
+    if (list->count == 0) return NULL;
+    return bsearch(&wanted, list->items, (size_t)list->count, sizeof wanted, compare_items);
+}
+
 bool partition_list_equal(const struct partition_list *a, const struct partition_list *b) {
     if (a->count != b->count) return false;
     for (int32_t i = 0; i < a->count; i++)

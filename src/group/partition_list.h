@@ -8,6 +8,9 @@
 struct group_partition {
     struct uuid topic;
     int32_t partition;
+    // Of a member's own partitions: the target's epoch in which it got this one. Not looked at by
+    // comparisons; what is in two lists comes from the first.
+    int32_t epoch;
 };
 
 struct partition_list {
@@ -22,11 +25,14 @@ struct partition_list partition_list_new(struct arena *arena, int32_t capacity);
 // Behind the last one; sort when all are there.
 static inline void partition_list_add(struct partition_list *list, struct uuid topic,
                                       int32_t partition) {
-    list->items[list->count++] = (struct group_partition){topic, partition};
+    list->items[list->count++] = (struct group_partition){topic, partition, 0};
 }
 void partition_list_sort(struct partition_list *list);  // drops what is there twice
 
 bool partition_list_contains(const struct partition_list *list, const struct group_partition *p);
+// NULL: not there.
+const struct group_partition *partition_list_find(const struct partition_list *list,
+                                                  struct uuid topic, int32_t partition);
 bool partition_list_equal(const struct partition_list *a, const struct partition_list *b);
 bool partition_list_intersects(const struct partition_list *a, const struct partition_list *b);
 bool partition_list_is_subset(const struct partition_list *part,

@@ -187,9 +187,8 @@ enum err group_apply(void *store, struct slice key, struct slice value) {
     return err;
 }
 
-// int16, then the message, in the arena.
-static struct slice encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
-                           int16_t version, void *message) {
+struct slice group_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
+                          int16_t version, void *message) {
     struct chain out;
     chain_init(&out);
     chain_u16(&out, (uint16_t)prefix);
@@ -207,8 +206,10 @@ static struct slice encode(struct arena *arena, int16_t prefix, const struct cod
 void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
                       void *value) {
     struct runtime_record record = {.type = type, .version = version};
-    record.key = encode(result->arena, type, group_key_codec(type), 0, (void *)(uintptr_t)key);
+    record.key =
+        group_encode(result->arena, type, group_key_codec(type), 0, (void *)(uintptr_t)key);
     if (value != NULL)
-        record.value = encode(result->arena, version, group_value_codec(type), version, value);
+        record.value =
+            group_encode(result->arena, version, group_value_codec(type), version, value);
     runtime_result_add(result, record);
 }

@@ -15,7 +15,9 @@ struct group_coordinator {
     int32_t node_id;
     struct image *image;
     const struct config *config;
-    struct list shards;  // of group_shard
+    struct list shards;         // of group_shard
+    uint64_t topics_version;    // goes up with every topic that changes
+    int64_t topics_created_at;  // offset of the image that had new ones last
     struct env_task stop;
     void (*stopped)(void *context);
     void *context;
@@ -68,6 +70,12 @@ struct pending_offset {
     struct slice topic;  // in the key
 };
 
+// A protocol that a classic member supports ("range"), with what it says in it (its subscription).
+struct member_protocol {
+    struct slice name;
+    struct slice metadata;
+};
+
 static inline struct env *group_env(const struct group_shard *shard) {
     return shard->coordinator->env;
 }
@@ -91,6 +99,10 @@ bool group_offset_is_pending(const struct group *group, struct slice topic, int3
 void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
                       void *value);
 
+// int16, then the message, in the arena.
+struct slice group_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
+                          int16_t version, void *message);
+
 // The store's `apply`.
 enum err group_apply(void *store, struct slice key, struct slice value);
 // The store's `pending`.
@@ -113,6 +125,13 @@ static inline void group_call_wait(struct group_call *call) {
 // are durable too.
 void group_call_finish(struct group_call *call, enum err result);
 
+// The same inside an operation: runs at once, and its records come before those of the operation
+// around it. `context` is for `run` alone.
+void group_run_inside(struct group_shard *shard, struct slice group_id,
+                      void (*run)(struct group_shard *shard, struct group *group, void *context,
+                                  struct runtime_result *result),
+                      void *context);
+
 // An operation of the coordinator itself (a timer fired). `run` finds the group by the id: it may
 // be gone.
 void group_run(struct group_shard *shard, struct slice group_id,
@@ -126,6 +145,8 @@ group_execute classic_join, classic_sync, classic_heartbeat, classic_leave;
 group_written classic_join_written, classic_sync_written;
 void classic_free(struct classic_group *classic);  // waiting calls end with NOT_COORDINATOR
 enum err classic_apply(struct group *group, const struct group_metadata_value *value);
+// A stable group begins a rebalance.
+void classic_begin_rebalance(struct group *group, struct runtime_result *result);
 void classic_loaded(struct group *group);  // starts the members' timers
 // Whether a commit is allowed (Kafka's ClassicGroup.validateOffsetCommit). Inside a transaction old
 // clients name no member, and a rebalance does not stop it.
@@ -144,13 +165,27 @@ int64_t classic_state_timestamp(const struct group *group);  // -1: unknown
 // consumer*.c (KIP-848)
 group_execute consumer_heartbeat, consumer_describe;
 group_written consumer_heartbeat_written;
+// Members that speak the classic protocol.
+group_execute consumer_classic_join, consumer_classic_sync, consumer_classic_heartbeat,
+    consumer_classic_leave;
+group_written consumer_classic_join_written, consumer_classic_sync_written;
 void consumer_group_free(struct consumer_group *consumer);
 void consumer_loaded(struct group *group);         // starts the members' timers
 void consumer_forget_unused(struct group *group);  // when a join left no record
 enum err consumer_apply(struct group_shard *shard, int16_t type, struct reader *key,
                         int16_t version, struct reader *value, struct arena *arena);
 bool consumer_owns_record(int16_t type);
-enum err consumer_check_commit(const struct group *group, struct slice member_id, int32_t epoch);
+// Whether a commit is allowed (Kafka's ConsumerGroup.validateOffsetCommit).
+struct offset_committer {
+    struct slice member_id, instance_id;
+    int32_t epoch;  // or generation
+    bool transactional;
+    int16_t version;  // of the request
+};
+enum err consumer_check_commit(const struct group *group, const struct offset_committer *who);
+// An epoch behind the member's own: whether it had the partition then already.
+enum err consumer_check_commit_of(const struct group *group, const struct offset_committer *who,
+                                  struct uuid topic_id, int32_t partition);
 enum err consumer_check_fetch(const struct group *group, struct slice member_id, int32_t epoch);
 const char *consumer_state_name(const struct group *group);
 bool consumer_is_empty(const struct group *group);

@@ -4,8 +4,6 @@
 // their number. The group's hash is XXH3 over the topics' hashes.
 #include "group/topic_hash.h"
 
-#include <stdlib.h>
-
 #include "base/bytes.h"
 #include "base/memory.h"
 #include "base/string_buffer.h"
@@ -31,10 +29,6 @@ static void put_text(struct string_buffer *out, struct slice text) {
     put(out, units, 4);
 }
 
-static int compare_texts(const void *a, const void *b) {
-    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
-}
-
 static void put_racks(struct string_buffer *out, const struct image *image,
                       const struct partition_image *partition) {
     struct slice *racks = memory_zalloc((size_t)partition->replica_count, sizeof *racks);
@@ -43,7 +37,7 @@ static void put_racks(struct string_buffer *out, const struct image *image,
         const struct broker_image *broker = image_broker(image, partition->replicas[i]);
         if (broker != NULL && !slice_is_null(broker->rack)) racks[count++] = broker->rack;
     }
-    if (count > 0) qsort(racks, count, sizeof *racks, compare_texts);
+    slice_sort(racks, count);
     for (size_t i = 0; i < count; i++) {
         put(out, racks[i].size, 4);
         put_text(out, racks[i]);
@@ -77,4 +71,17 @@ int64_t topic_hashes_combine(const int64_t *hashes, int32_t count) {
     uint64_t hash = slice_xxh3(string_buffer_slice(&out));
     string_buffer_deinit(&out);
     return (int64_t)hash;
+}
+
+int64_t topic_names_hash(const struct image *image, struct slice *names, int32_t count,
+                         struct arena *arena) {
+    int64_t *hashes = arena_zalloc(arena, (size_t)count, sizeof *hashes);
+    int32_t known = 0;
+    slice_sort(names, (size_t)count);
+    for (int32_t i = 0; i < count; i++) {
+        if (i > 0 && slice_equal(names[i - 1], names[i])) continue;
+        const struct topic_image *t = image_topic(image, names[i]);
+        if (t != NULL) hashes[known++] = topic_hash(image, t);
+    }
+    return topic_hashes_combine(hashes, known);
 }

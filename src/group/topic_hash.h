@@ -8,3 +8,6 @@
 int64_t topic_hash(const struct image *image, const struct topic_image *topic);
 // Of the hashes of all topics in order of their names; 0 when there are none.
 int64_t topic_hashes_combine(const int64_t *hashes, int32_t count);
+// Over the topics of these names that exist; sorts the names, doubles are allowed.
+int64_t topic_names_hash(const struct image *image, struct slice *names, int32_t count,
+                         struct arena *arena);

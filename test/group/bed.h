@@ -8,6 +8,7 @@
 #include "base/string_buffer.h"
 #include "gen/apis.h"
 #include "group/classic.h"
+#include "group/consumer.h"
 #include "group/group.h"
 #include "group/state.h"
 #include "runtime/store.h"
@@ -43,6 +44,7 @@ struct ask {
         struct offset_commit_request commit;
         struct offset_fetch_request_group fetch;
         struct txn_offset_commit_request pending;
+        struct consumer_group_heartbeat_request consumer;
         struct offset_delete_request remove;
         struct list_groups_request list;
     } in;
@@ -54,6 +56,8 @@ struct ask {
         struct offset_commit_response commit;
         struct offset_fetch_response_group fetch;
         struct txn_offset_commit_response pending;
+        struct consumer_group_heartbeat_response consumer;
+        struct consumer_group_describe_response_group consumers;
         struct offset_delete_response remove;
         struct describe_groups_response_group describe;
         struct delete_groups_response_result delete;
@@ -197,6 +201,62 @@ static inline void bed_digest(const struct group *g, struct string_buffer *out) 
     }
 }
 
+static inline void bed_digest_list(const char *name, const struct partition_list *list,
+                                   struct string_buffer *out) {
+    string_buffer_format(out, " %s", name);
+    for (int32_t i = 0; i < list->count; i++)
+        string_buffer_format(out, " %d-%d@%d", list->items[i].topic.bytes[15],
+                             list->items[i].partition, list->items[i].epoch);
+}
+
+// Lines in an order of their own, as members of a loaded group come in any.
+static inline void bed_digest_consumer(const struct consumer_group *c, struct string_buffer *out) {
+    struct string_buffer lines[64];
+    size_t count = 0;
+    string_buffer_format(out, "epoch %d hash %lld assignment %d at %lld classic %d owned %zu\n",
+                         c->epoch, (long long)c->metadata_hash, c->assignment_epoch,
+                         (long long)c->assignment_timestamp, c->classic_count, c->owners.count);
+    map_for_each(n, &c->members) {
+        const struct consumer_member *m = container_of(n, struct consumer_member, by_id);
+        struct string_buffer *line = &lines[count++];
+        assert_true(count < COUNT_OF(lines));
+        string_buffer_init(line);
+        string_buffer_format(line, "%.*s %.*s %.*s regex %.*s timeout %d classic %d %d",  //
+                             SLICE_PRINT(m->id), SLICE_PRINT(m->metadata.instance_id),
+                             SLICE_PRINT(m->metadata.client_id), SLICE_PRINT(m->metadata.regex),
+                             m->metadata.rebalance_timeout_ms, m->metadata.is_classic,
+                             m->metadata.protocol_count);
+        string_buffer_format(line, " at %d/%d %d", m->progress.epoch, m->progress.previous_epoch,
+                             m->progress.state);
+        bed_digest_list("has", &m->progress.assigned, line);
+        bed_digest_list("revokes", &m->progress.revoking, line);
+        bed_digest_list("target", &m->target, line);
+    }
+    map_for_each(n, &c->topics) {
+        const struct consumer_topic *t = container_of(n, struct consumer_topic, by_name);
+        string_buffer_init(&lines[count]);
+        string_buffer_format(&lines[count++], "topic %.*s %d %d", SLICE_PRINT(n->key),
+                             t->member_count, t->regex_count);
+    }
+    map_for_each(n, &c->regexes) {
+        const struct consumer_regex *r = container_of(n, struct consumer_regex, by_text);
+        string_buffer_init(&lines[count]);
+        string_buffer_format(&lines[count++], "regex %.*s %d %d %d", SLICE_PRINT(n->key),
+                             r->member_count, r->is_resolved, r->names.count);
+    }
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = i + 1; k < count; k++)
+            if (strcmp(lines[i].text, lines[k].text) > 0) {
+                struct string_buffer swap = lines[i];
+                lines[i] = lines[k];
+                lines[k] = swap;
+            }
+    for (size_t i = 0; i < count; i++) {
+        string_buffer_format(out, "%s\n", lines[i].text);
+        string_buffer_deinit(&lines[i]);
+    }
+}
+
 static inline int bed_compare_lines(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -224,6 +284,12 @@ static inline void bed_check_group(const struct group *live, const struct group 
     string_buffer_init(&a);
     string_buffer_init(&b);
     const struct classic_group *c = live->classic;
+    assert_int_equal(live->consumer != NULL, replayed->consumer != NULL);
+    if (live->consumer != NULL) {
+        bed_digest_consumer(live->consumer, &a);
+        bed_digest_consumer(replayed->consumer, &b);
+        assert_string_equal(a.text, b.text);
+    }
     bool settled =
         c != NULL && c->has_record &&
         (c->state == CLASSIC_STABLE || (c->state == CLASSIC_EMPTY && c->pending.count == 0));
@@ -324,6 +390,24 @@ static inline struct slice subscription(struct arena *arena, const char *topic) 
     return slice_of(bytes, 16 + size);
 }
 
+// The same, with partitions of the topic that the member has: "0,2".
+static inline struct slice subscription_owning(struct arena *arena, const char *topic,
+                                               const char *owned) {
+    struct slice plain = subscription(arena, topic);
+    size_t size = strlen(topic), count = 0;
+    uint8_t *bytes = arena_zalloc(arena, 1, plain.size + 2 + size + 4 + strlen(owned) * 4);
+    memcpy(bytes, plain.data, plain.size - 4);
+    uint8_t *at = bytes + plain.size - 4;
+    at[3] = 1;
+    at[5] = (uint8_t)size;
+    memcpy(at + 6, topic, size);
+    at += 6 + size;
+    for (const char *p = owned; *p != '\0'; p++)
+        if (*p != ',') at[4 + 4 * count++ + 3] = (uint8_t)(*p - '0');
+    at[3] = (uint8_t)count;
+    return slice_of(bytes, (size_t)(at - bytes) + 4 + 4 * count);
+}
+
 struct joining {
     const char *group, *member, *instance;  // instance NULL: dynamic
     const char *protocols;                  // "range,sticky"; NULL: "range"
@@ -331,6 +415,7 @@ struct joining {
     const char *topic;                      // NULL: "topic"; "?": no subscription at all
     int16_t version;                        // 0: 9
     int32_t session_ms, rebalance_ms;       // 0: 10 s, 60 s
+    const char *owned;  // partitions of "topic" that it says it has; NULL: does not say
 };
 
 static inline void join_start(struct bed *bed, struct ask *ask, struct joining j) {
@@ -351,8 +436,9 @@ static inline void join_start(struct bed *bed, struct ask *ask, struct joining j
         if (!slice_split(rest, ',', &one, &rest)) one = rest, rest = SLICE_EMPTY;
         struct join_group_request_protocol *p = &m->protocols[m->protocols_count++];
         p->name = one;
-        p->metadata = j.topic != NULL && j.topic[0] == '?'
-                          ? SLICE_LITERAL("x")
+        p->metadata = j.topic != NULL && j.topic[0] == '?' ? SLICE_LITERAL("x")
+                      : j.owned != NULL
+                          ? subscription_owning(&ask->arena, "topic", j.owned)
                           : subscription(&ask->arena, j.topic == NULL ? "topic" : j.topic);
     }
     ask_start(ask);
@@ -381,6 +467,7 @@ struct syncing {
     int32_t generation;
     const char *type, *protocol;  // NULL: "consumer", "range"
     const char *members[4];       // the leader's: everybody's assignment is "to <member>"
+    const char *partitions;       // instead: these of "topic" ("0,2")
 };
 
 static inline void sync_start(struct bed *bed, struct ask *ask, struct syncing s) {
@@ -399,6 +486,11 @@ static inline void sync_start(struct bed *bed, struct ask *ask, struct syncing s
         struct sync_group_request_assignment *a = &m->assignments[m->assignments_count++];
         a->member_id = arena_copy(&ask->arena, slice_cstring(s.members[i]));
         a->assignment = arena_format(&ask->arena, "to %s", s.members[i]);
+        if (s.partitions == NULL) continue;
+        struct partition_list list = partition_list_new(&ask->arena, 8);
+        for (const char *p = s.partitions; *p != '\0'; p++)
+            if (*p != ',') partition_list_add(&list, kit_topic_id(DATA_TOPIC), *p - '0');
+        a->assignment = consumer_assignment_write(bed->kit.image, &list, 1, &ask->arena);
     }
     ask_start(ask);
 }
@@ -434,6 +526,87 @@ static inline enum err leave(struct bed *bed, const char *group, const char *mem
     enum err err = (enum err)ask.out.leave.members[0].error_code;
     ask_free(&ask);
     return err;
+}
+
+// ---- Consumer groups ----
+
+struct beating {
+    const char *group, *member, *instance;  // instance NULL: dynamic
+    int32_t epoch;
+    const char *topics;    // "a,b"; NULL: not said
+    const char *regex;     // NULL: not said
+    const char *owned;     // "0,1": partitions of "topic"; NULL: not said
+    int32_t rebalance_ms;  // 0: 60 s when joining, else not said
+    const char *assignor;  // NULL: not said
+};
+
+static inline void beat_start(struct bed *bed, struct ask *ask, struct beating b) {
+    ask_init(bed, ask, API_CONSUMER_GROUP_HEARTBEAT, 1, b.group);
+    codec_init(&consumer_group_heartbeat_request_codec, &ask->in.consumer);
+    codec_init(&consumer_group_heartbeat_response_codec, &ask->out.consumer);
+    struct consumer_group_heartbeat_request *m = &ask->in.consumer;
+    m->group_id = slice_cstring(b.group);
+    m->member_id = slice_cstring(b.member);
+    m->member_epoch = b.epoch;
+    if (b.instance != NULL) m->instance_id = slice_cstring(b.instance);
+    if (b.rebalance_ms != 0 || b.epoch == 0)
+        m->rebalance_timeout_ms = b.rebalance_ms == 0 ? 60000 : b.rebalance_ms;
+    if (b.regex != NULL) m->subscribed_topic_regex = slice_cstring(b.regex);
+    if (b.assignor != NULL) m->server_assignor = slice_cstring(b.assignor);
+    if (b.topics != NULL) {
+        struct slice rest = slice_cstring(b.topics), one;
+        m->subscribed_topic_names_count = 0;
+        m->subscribed_topic_names = arena_zalloc(&ask->arena, 8, sizeof(struct slice));
+        while (rest.size > 0) {
+            if (!slice_split(rest, ',', &one, &rest)) one = rest, rest = SLICE_EMPTY;
+            m->subscribed_topic_names[m->subscribed_topic_names_count++] = one;
+        }
+    }
+    if (b.owned == NULL && b.epoch == 0) b.owned = "";
+    if (b.owned != NULL) {
+        m->topic_partitions = consumer_group_heartbeat_request_topic_partition_new(&ask->arena, 1);
+        m->topic_partitions_count = b.owned[0] != '\0';
+        m->topic_partitions[0].topic_id = kit_topic_id(DATA_TOPIC);
+        m->topic_partitions[0].partitions = arena_zalloc(&ask->arena, 8, sizeof(int32_t));
+        for (const char *at = b.owned; *at != '\0'; at++)
+            if (*at != ',')
+                m->topic_partitions[0].partitions[m->topic_partitions[0].partitions_count++] =
+                    *at - '0';
+    }
+    ask_start(ask);
+}
+
+// "3: 0,1" (epoch and partitions of "topic"), "3" (no assignment given), or the error's name.
+static inline const char *heartbeat(struct bed *bed, struct beating b) {
+    static char texts[4][128];
+    static int next;
+    char *text = texts[next++ % 4];
+    struct ask ask;
+    beat_start(bed, &ask, b);
+    assert_int_equal(ask.done, 1);
+    const struct consumer_group_heartbeat_response *out = &ask.out.consumer;
+    if (ask.result != ERR_NONE || out->error_code != 0) {
+        enum err err = ask.result != ERR_NONE ? ask.result : (enum err)out->error_code;
+        snprintf(text, 128, "%s", err_name(err));
+    } else {
+        int at = snprintf(text, 128, "%d%s", out->member_epoch, out->assignment == NULL ? "" : ":");
+        int32_t topics = out->assignment == NULL ? 0 : out->assignment->topic_partitions_count;
+        for (int32_t t = 0; t < topics; t++) {
+            const struct consumer_group_heartbeat_response_topic_partitions *p =
+                &out->assignment->topic_partitions[t];
+            bool is_other = uuid_equal(p->topic_id, kit_topic_id(OTHER_TOPIC));
+            for (int32_t i = 0; i < p->partitions_count; i++)
+                at += snprintf(text + at, 128 - (size_t)at, "%s%s%d", t + i == 0 ? " " : ",",
+                               is_other ? "o" : "", p->partitions[i]);
+        }
+    }
+    ask_free(&ask);
+    return text;
+}
+
+static inline const char *bed_consumer_state(struct bed *bed, const char *id) {
+    const struct group *g = bed_group(bed, id);
+    return g == NULL ? "Dead" : g->consumer == NULL ? "classic" : consumer_state_name(g);
 }
 
 struct committing {
@@ -548,6 +721,7 @@ static inline int64_t fetch_as(struct bed *bed, const char *group, const char *t
     ask_init(bed, &ask, API_OFFSET_FETCH, 9, group);
     ask.call.require_stable = require_stable;
     ask.in.fetch.group_id = slice_cstring(group);
+    ask.in.fetch.member_epoch = -1;
     ask.in.fetch.topics = offset_fetch_request_group_topic_new(&ask.arena, 1);
     ask.in.fetch.topics_count = 1;
     ask.in.fetch.topics[0].name = slice_cstring(topic);
