@@ -217,7 +217,7 @@ class Script(judge.Script):
 
         def loaded():
             return all(self.kit.call('consumer_group_heartbeat', 1, {
-                'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] in (69, 25)
+                'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] in (69, 25, 81)  # 81: full, said first
                 for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0', 'reg'))
         self.kit.wait(loaded, 'coordinators are not ready', 30)
 
