@@ -127,10 +127,23 @@ static void single_routed(struct group_routes *routes) {
     }
 }
 
-void api_group_call(struct api_call *call, struct slice group_id, group_call_failed *failed) {
+static struct single *single_new(struct api_call *call, struct slice group_id,
+                                 group_call_failed *failed) {
     struct single *single = arena_zalloc(call->arena, 1, sizeof *single);
     single->failed = failed;
     group_routes_init(&single->routes, call, single_routed);
     group_routes_add(&single->routes, &single->route, group_id, call->request, call->response);
+    return single;
+}
+
+void api_group_call(struct api_call *call, struct slice group_id, group_call_failed *failed) {
+    group_routes_start(&single_new(call, group_id, failed)->routes);
+}
+
+void api_group_call_guarded(struct api_call *call, struct slice group_id, uint32_t guard,
+                            group_call_failed *failed) {
+    struct single *single = single_new(call, group_id, failed);
+    single->route.call.needs_guard = true;
+    single->route.call.guard = guard;
     group_routes_start(&single->routes);
 }

@@ -50,3 +50,6 @@ int32_t group_partition_count(const struct node *node);
 // becomes the API's error.
 typedef enum err group_call_failed(struct api_call *call, enum err error);
 void api_group_call(struct api_call *call, struct slice group_id, group_call_failed *failed);
+// TxnOffsetCommit: with the guard that log_transaction_is_open gave.
+void api_group_call_guarded(struct api_call *call, struct slice group_id, uint32_t guard,
+                            group_call_failed *failed);

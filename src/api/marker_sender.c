@@ -64,6 +64,7 @@ static void send(void *context, struct pending_marker *m) {
                                                 .producer_epoch = m->producer_epoch,
                                                 .coordinator_epoch = m->coordinator_epoch,
                                                 .commit = m->commit,
+                                                .version = m->transaction_version,
                                                 .done = written};
     scatter_init(&s->scatter, node, gathered);
     scatter_start(&s->scatter, &s->part, node_owner_of(node, topic->id, m->partition), &s->arena,

@@ -23,6 +23,7 @@ static enum err append(struct node *node, struct partition_marker *m, struct par
                                      .producer_epoch = m->producer_epoch,
                                      .coordinator_epoch = m->coordinator_epoch,
                                      .commit = m->commit,
+                                     .version = m->version,
                                      .done = written};
     return marker_write_start(&m->write, partition, env_wall_ms(node->env), arena);
 }
@@ -39,6 +40,7 @@ void partition_marker_start(struct node *node, struct partition_marker *m, struc
                                            .producer_epoch = m->producer_epoch,
                                            .coordinator_epoch = m->coordinator_epoch,
                                            .commit = m->commit,
+                                           .version = m->version,
                                            .done = offsets_written};
         group_marker_start(node->groups, &m->offsets);
         return;

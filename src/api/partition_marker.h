@@ -13,6 +13,7 @@ struct partition_marker {
     int16_t producer_epoch;
     int32_t coordinator_epoch;
     bool commit;
+    int16_t version;  // transaction.version of who ended the transaction
     // Exactly once, never inside partition_marker_start.
     void (*done)(struct partition_marker *marker, enum err result);
     // Private.

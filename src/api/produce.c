@@ -442,6 +442,9 @@ static void look(struct partition_rows_part *part) {
             continue;
         row->needs_verify = !log_transaction_is_open(partition->log, batch.producer_id,
                                                      batch.producer_epoch, &row->guard);
+        if (row->needs_verify)
+            log_note_beginning(partition->log, &batch,
+                               produce_of(part->rows)->verify.client == TRANSACTION_CLIENT_TWO);
     }
     partition_rows_part_done(part);
 }
@@ -486,9 +489,6 @@ static void looked(struct partition_rows *rows) {
     struct api_call *call = produce->call;
     const struct produce_request *request = call->request;
     struct transaction_verify *v = &produce->verify;
-    v->client = call->version >= 12   ? TRANSACTION_CLIENT_TWO
-                : call->version == 11 ? TRANSACTION_CLIENT_ABORTABLE
-                                      : TRANSACTION_CLIENT_OLD;
     v->transactional_id = request->transactional_id;
     v->done = verified;
     v->partitions = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *v->partitions);
@@ -529,6 +529,9 @@ void api_produce(struct api_call *call) {
     if (produce->verifies) {
         // Until it is known where this batch goes, none may overtake it.
         call->net->barrier = true;
+        produce->verify.client = call->version >= 12   ? TRANSACTION_CLIENT_TWO
+                                 : call->version == 11 ? TRANSACTION_CLIENT_ABORTABLE
+                                                       : TRANSACTION_CLIENT_OLD;
         partition_rows_start(&produce->rows, look, looked);
     } else {
         partition_rows_start(&produce->rows, run, done);

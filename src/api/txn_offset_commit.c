@@ -2,6 +2,7 @@
 // topic id from v6 on): offsets of a group that count when the producer's transaction is committed.
 #include "api/error_response_groups.h"
 #include "api/group_route.h"
+#include "api/partition_access.h"
 #include "api/transaction_verify.h"
 #include "config/config.h"
 
@@ -26,20 +27,64 @@ static enum err failed(struct api_call *call, enum err error) {
     return ERR_NONE;
 }
 
-static void verified(struct transaction_verify *verify) {
-    struct api_call *call = verify->context;
-    const struct txn_offset_commit_request *request = call->request;
-    if (verify->errors[0] == ERR_NONE) {
-        api_group_call(call, request->group_id, failed);
-        return;
-    }
-    (void)failed(call, verify->errors[0]);
-    api_reply(call);
+// Before the offsets go to the group: whether the transaction is open in the partition that keeps
+// them, and if not, the coordinator's word for it.
+struct checked_commit {
+    struct api_call *call;
+    struct scatter scatter;
+    struct scatter_part part;
+    struct uuid topic_id;
+    int32_t partition;
+    bool is_open;
+    uint32_t guard;
+    struct transaction_verify verify;
+};
+
+static void go_on(struct checked_commit *c) {
+    const struct txn_offset_commit_request *request = c->call->request;
+    api_group_call_guarded(c->call, request->group_id, c->guard, failed);
 }
 
-static void verify(struct api_call *call, int32_t partition_count) {
+static void verified(struct transaction_verify *verify) {
+    struct checked_commit *c = container_of(verify, struct checked_commit, verify);
+    if (verify->errors[0] == ERR_NONE) {
+        go_on(c);
+        return;
+    }
+    (void)failed(c->call, verify->errors[0]);
+    api_reply(c->call);
+}
+
+// At the partition's owner.
+static void look(struct scatter_part *part) {
+    struct checked_commit *c = container_of(part, struct checked_commit, part);
+    const struct txn_offset_commit_request *request = c->call->request;
+    struct partition *partition;
+    // What else is wrong the group's coordinator will say.
+    if (partition_access(part->node, c->topic_id, c->partition, -1, &partition) == ERR_NONE) {
+        c->is_open = log_transaction_is_open(partition->log, request->producer_id,
+                                             request->producer_epoch, &c->guard);
+    }
+    scatter_finish(part);
+}
+
+static void looked(struct scatter *scatter) {
+    struct checked_commit *c = container_of(scatter, struct checked_commit, scatter);
+    scatter_part_deinit(&c->part);
+    if (c->is_open) {
+        go_on(c);
+    } else {
+        transaction_verify_start(&c->verify, c->call);
+    }
+}
+
+static void check(struct api_call *call, const struct topic_image *topic) {
     const struct txn_offset_commit_request *request = call->request;
-    struct transaction_verify *v = arena_zalloc(call->arena, 1, sizeof *v);
+    struct checked_commit *c = arena_zalloc(call->arena, 1, sizeof *c);
+    c->call = call;
+    c->topic_id = topic->id;
+    c->partition = group_partition_of(request->group_id, topic->partition_count);
+    struct transaction_verify *v = &c->verify;
     v->client = call->version >= 5   ? TRANSACTION_CLIENT_TWO
                 : call->version == 4 ? TRANSACTION_CLIENT_ABORTABLE
                                      : TRANSACTION_CLIENT_OLD;
@@ -48,11 +93,14 @@ static void verify(struct api_call *call, int32_t partition_count) {
     v->producer_epoch = request->producer_epoch;
     v->partitions = arena_zalloc(call->arena, 1, sizeof *v->partitions);
     v->partitions->topic = SLICE_LITERAL(GROUP_TOPIC);
-    v->partitions->partition = group_partition_of(request->group_id, partition_count);
+    v->partitions->partition = c->partition;
     v->count = 1;
-    v->context = call;
     v->done = verified;
-    transaction_verify_start(v, call);
+    scatter_part_init(&c->part);
+    scatter_init(&c->scatter, call->node, looked);
+    scatter_start(&c->scatter, &c->part, node_owner_of(call->node, c->topic_id, c->partition),
+                  call->arena, look);
+    scatter_seal(&c->scatter);
 }
 
 void api_txn_offset_commit(struct api_call *call) {
@@ -62,12 +110,12 @@ void api_txn_offset_commit(struct api_call *call) {
         api_reply(call);
         return;
     }
-    int32_t count = group_partition_count(call->node);
+    const struct topic_image *topic = image_topic(call->node->image, SLICE_LITERAL(GROUP_TOPIC));
     bool verifies =
         call->version >= 5 ||
         config_bool(call->node->config, BROKER_TRANSACTION_PARTITION_VERIFICATION_ENABLE);
-    if (count > 0 && verifies) {
-        verify(call, count);
+    if (topic != NULL && verifies) {
+        check(call, topic);
     } else {
         api_group_call(call, request->group_id, failed);
     }

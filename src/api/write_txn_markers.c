@@ -88,6 +88,7 @@ static void add_rows(struct markers *markers, const struct write_txn_markers_req
             (*row)->marker.producer_epoch = marker->producer_epoch;
             (*row)->marker.coordinator_epoch = marker->coordinator_epoch;
             (*row)->marker.commit = marker->transaction_result;
+            (*row)->marker.version = marker->transaction_version;
             (*row)->marker.done = written;
             partition_rows_add(&markers->rows, &(*row)->row, state);
         }

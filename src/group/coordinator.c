@@ -419,7 +419,8 @@ static enum err execute_marker(struct runtime_operation *operation, void *state,
         (struct runtime_transaction){.producer_id = m->producer_id,
                                      .producer_epoch = m->producer_epoch,
                                      .marker = m->commit ? RUNTIME_COMMIT : RUNTIME_ABORT,
-                                     .coordinator_epoch = m->coordinator_epoch};
+                                     .coordinator_epoch = m->coordinator_epoch,
+                                     .version = m->version};
     runtime_result_add(result, (struct runtime_record){.transaction = &m->transaction});
     return ERR_NONE;
 }

@@ -54,6 +54,8 @@ struct group_call {
     struct slice client_id;    // null: unknown
     struct slice client_host;  // "/127.0.0.1" as Kafka writes it
     bool require_stable;       // OffsetFetch: what open transactions hold is UNSTABLE_OFFSET_COMMIT
+    bool needs_guard;          // TxnOffsetCommit: see storage/log.h, log_append_op
+    uint32_t guard;
     const void *request;  // the API's request struct; for batched APIs the element for this group
                           // (group_calls in calls.h says which)
     void *response;       // initialised; filled. Its memory is from `arena`
@@ -85,6 +87,7 @@ struct group_marker {
     int16_t producer_epoch;
     int32_t coordinator_epoch;
     bool commit;
+    int16_t version;  // transaction.version of who ended the transaction
     // Durable, or why not: NOT_LEADER_OR_FOLLOWER (also while the partition is loaded),
     // INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED … Exactly once, never inside
     // group_marker_start; the struct stays until then.

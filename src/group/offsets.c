@@ -113,7 +113,9 @@ enum err offsets_commit(struct group_shard *s, struct group_call *call,
 static void enter_transaction(struct group_call *call, const struct txn_offset_commit_request *m,
                               struct runtime_result *result) {
     call->transaction = (struct runtime_transaction){.producer_id = m->producer_id,
-                                                     .producer_epoch = m->producer_epoch};
+                                                     .producer_epoch = m->producer_epoch,
+                                                     .needs_guard = call->needs_guard,
+                                                     .guard = call->guard};
     for (int32_t i = 0; i < result->count; i++)
         result->records[i].transaction = &call->transaction;
 }

@@ -192,6 +192,12 @@ static enum err append(struct runtime_log *log, const struct runtime_record *rec
                                        .origin = APPEND_COORDINATOR,
                                        .arena = &a->arena,
                                        .done = append_done};
+        const struct runtime_transaction *t = records[0].transaction;
+        if (t != NULL) {
+            a->op.needs_guard = t->needs_guard;
+            a->op.guard = t->guard;
+            a->op.transaction_version = t->version;
+        }
         err = log_append_start(p->partition->log, &a->op);
     }
     if (err != ERR_NONE) {

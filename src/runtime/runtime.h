@@ -28,6 +28,9 @@ struct runtime_transaction {
     int16_t producer_epoch;
     enum runtime_marker marker;  // the record is the marker itself: it has no key and no value
     int32_t coordinator_epoch;   // of a marker
+    int16_t version;             // of a marker: transaction.version of who ended it
+    bool needs_guard;            // of other records: see storage/log.h, log_append_op
+    uint32_t guard;
 };
 
 // One record as the state machine sees it. The bytes are what goes to the log; who makes them is

@@ -145,10 +145,11 @@ struct log_append_op {
     int32_t leader_epoch;
     enum append_origin origin;
     struct arena *arena;  // for record errors; the request's
-    // A client's transactional batch: it must belong to an open transaction, or show the guard that
-    // was there before the coordinator was asked (KIP-890).
+    // A transactional batch of a client, or of offsets: it must belong to an open transaction, or
+    // show the guard that was there before the coordinator was asked (KIP-890).
     bool needs_guard;
     uint32_t guard;
+    int16_t transaction_version;  // of a marker: see producer_check_marker
     // Out, valid when log_append_start gave ERR_NONE.
     int64_t base_offset;  // of a duplicate: the offset that it got the first time
     int64_t last_offset;
@@ -227,6 +228,9 @@ void log_warm_start(struct log_warm_op *op);
 // batch that is late cannot open a transaction that nobody will end.
 bool log_transaction_is_open(const struct log *log, int64_t producer_id, int16_t producer_epoch,
                              uint32_t *guard);
+// A client's batch that would open a transaction waits for the coordinator's answer: of a producer
+// without a past here, none with a higher sequence may begin instead (TV2: none but 0).
+void log_note_beginning(struct log *log, const struct batch *batch, bool from_zero);
 
 // KIP-98: aborted transactions that overlap [from, to): sorted by first offset, in the arena.
 // ERR_WOULD_BLOCK as in log_read.

@@ -294,11 +294,13 @@ static enum err check_producer(struct log *log, const struct validated_batch *ba
         struct transaction_marker marker;
         if (!transaction_marker_read(slice_of(batch->bytes, batch->size), &marker))
             return ERR_INVALID_RECORD;
-        err = producer_check_marker(&log->producers, header, marker.coordinator_epoch, log->name,
-                                    &error);
+        err = producer_check_marker(&log->producers, header, marker.coordinator_epoch,
+                                    op->transaction_version, log->name, &error);
     } else if (op->origin == APPEND_COORDINATOR) {
         // Offsets inside a transaction have no sequence.
-        err = producer_check_epoch(&log->producers, header, log->assigned, log->name, &error);
+        err = check_guard(log, header, op, &error);
+        if (err == ERR_NONE)
+            err = producer_check_epoch(&log->producers, header, log->assigned, log->name, &error);
     } else if (op->origin == APPEND_CLIENT && !env_mutant(log->env, MUTANT_FORGET_DUPLICATE)) {
         const struct producer_batch *known = find_duplicate(log, header);
         if (known != NULL) {

@@ -109,6 +109,11 @@ bool log_transaction_is_open(const struct log *log, int64_t producer_id, int16_t
            producer->state.epoch == producer_epoch;
 }
 
+void log_note_beginning(struct log *log, const struct batch *batch, bool from_zero) {
+    producer_note_beginning(&log->producers, batch->producer_id, batch->base_sequence, from_zero,
+                            env_wall_ms(log->env));
+}
+
 enum err log_aborted_transactions(struct log *log, int64_t from, int64_t to, struct arena *arena,
                                   struct aborted_transaction **list, int32_t *count) {
     struct aborted_search search = {.from = from, .to = to, .arena = arena};

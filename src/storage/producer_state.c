@@ -23,6 +23,20 @@ void producer_table_init(struct producer_table *table, uint64_t map_seed) {
     list_init(&table->open);
 }
 
+static void drop_beginning(struct producer_table *table, struct producer_beginning *b) {
+    map_remove(&table->beginnings, &b->node);
+    memory_free(b);
+}
+
+static void clear_beginnings(struct producer_table *table) {
+    if (!table->has_beginnings) return;
+    map_for_each(node, &table->beginnings) {
+        drop_beginning(table, container_of(node, struct producer_beginning, node));
+    }
+    map_deinit(&table->beginnings);
+    table->has_beginnings = false;
+}
+
 void producer_table_clear(struct producer_table *table) {
     if (table->has_map) {
         map_for_each(node, &table->map) {
@@ -32,6 +46,7 @@ void producer_table_clear(struct producer_table *table) {
         map_deinit(&table->map);
         table->has_map = false;
     }
+    clear_beginnings(table);
     list_init(&table->open);
     table->recent = NULL;
     table->completed_count = 0;
@@ -55,7 +70,34 @@ int32_t producer_table_count(const struct producer_table *table) {
     return table->has_map ? (int32_t)table->map.count : 0;
 }
 
+static struct producer_beginning *find_beginning(const struct producer_table *table, int64_t id) {
+    if (!table->has_beginnings) return NULL;
+    struct map_node *node = map_get(&table->beginnings, slice_of(&id, sizeof id));
+    return node == NULL ? NULL : container_of(node, struct producer_beginning, node);
+}
+
+void producer_note_beginning(struct producer_table *table, int64_t producer_id, int32_t sequence,
+                             bool from_zero, int64_t wall_ms) {
+    if (producer_table_find(table, producer_id) != NULL) return;
+    struct producer_beginning *b = find_beginning(table, producer_id);
+    if (b == NULL) {
+        if (!table->has_beginnings) {
+            map_init(&table->beginnings, table->map_seed);
+            table->has_beginnings = true;
+        }
+        b = memory_zalloc(1, sizeof *b);
+        b->id = producer_id;
+        b->lowest_sequence = sequence;
+        map_put(&table->beginnings, &b->node, slice_of(&b->id, sizeof b->id));
+    }
+    b->lowest_sequence = MIN(b->lowest_sequence, sequence);
+    b->from_zero = from_zero;
+    b->wall_ms = wall_ms;
+}
+
 static struct producer *add(struct producer_table *table, int64_t producer_id) {
+    struct producer_beginning *beginning = find_beginning(table, producer_id);
+    if (beginning != NULL) drop_beginning(table, beginning);
     if (!table->has_map) {
         map_init(&table->map, table->map_seed);
         table->has_map = true;
@@ -124,10 +166,30 @@ enum err producer_check_epoch(const struct producer_table *table, const struct b
     return check_epoch(&producer->state, batch, offset, partition, error);
 }
 
+static enum err check_beginning(const struct producer_table *table, const struct batch *batch,
+                                int64_t offset, const char *partition, struct message *error) {
+    const struct producer_beginning *b = find_beginning(table, batch->producer_id);
+    if (b == NULL || !batch_is_transactional(batch)) return ERR_NONE;
+    if (b->from_zero && batch->base_sequence != 0) {
+        message_set(error,
+                    "Invalid sequence number for producer %" PRId64 " at offset %" PRId64
+                    " in partition %s: %d (incoming seq. number). Expected sequence 0 for "
+                    "transactions v2 idempotent producer with no existing state.",
+                    batch->producer_id, offset, partition, batch->base_sequence);
+        return ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    }
+    if (batch->base_sequence <= b->lowest_sequence) return ERR_NONE;
+    message_set(error,
+                "Out of order sequence number for producer %" PRId64 " at offset %" PRId64
+                " in partition %s: %d (incoming seq. number), %d (earliest seen sequence)",
+                batch->producer_id, offset, partition, batch->base_sequence, b->lowest_sequence);
+    return ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+}
+
 enum err producer_check(const struct producer_table *table, const struct batch *batch,
                         int64_t offset, const char *partition, struct message *error) {
     const struct producer *producer = producer_table_find(table, batch->producer_id);
-    if (producer == NULL) return ERR_NONE;
+    if (producer == NULL) return check_beginning(table, batch, offset, partition, error);
     const struct producer_state *state = &producer->state;
     enum err err = check_epoch(state, batch, offset, partition, error);
     if (err != ERR_NONE) return err;
@@ -167,12 +229,21 @@ enum err producer_check(const struct producer_table *table, const struct batch *
 }
 
 enum err producer_check_marker(const struct producer_table *table, const struct batch *batch,
-                               int32_t coordinator_epoch, const char *partition,
+                               int32_t coordinator_epoch, int16_t version, const char *partition,
                                struct message *error) {
     const struct producer *producer = producer_table_find(table, batch->producer_id);
     if (producer == NULL) return ERR_NONE;
-    enum err err = check_epoch(&producer->state, batch, table->end_offset, partition, error);
-    if (err != ERR_NONE) return err;
+    bool is_repeated = producer->state.transaction_first_offset < 0;
+    int16_t last = producer->state.epoch;
+    bool is_strict = version >= 2 && !is_repeated;
+    if (batch->producer_epoch < last || (is_strict && batch->producer_epoch == last)) {
+        message_set(error,
+                    "Epoch of producer %" PRId64 " at offset %" PRId64
+                    " in %s is %d, which is %s the last seen epoch %d (TV%d)",
+                    batch->producer_id, table->end_offset, partition, batch->producer_epoch,
+                    version >= 2 ? "<=" : "<", last, version);
+        return ERR_INVALID_PRODUCER_EPOCH;
+    }
     if (producer->state.coordinator_epoch > coordinator_epoch) {
         message_set(error,
                     "Invalid coordinator epoch for producerId %" PRId64 " at offset %" PRId64
@@ -299,6 +370,12 @@ static bool is_expired(const struct producer_state *state, int64_t wall_ms, int6
 }
 
 void producer_table_expire(struct producer_table *table, int64_t wall_ms, int64_t expiration_ms) {
+    if (table->has_beginnings) {
+        map_for_each(node, &table->beginnings) {
+            struct producer_beginning *b = container_of(node, struct producer_beginning, node);
+            if (b->wall_ms <= wall_ms - expiration_ms) drop_beginning(table, b);
+        }
+    }
     if (!table->has_map) return;
     map_for_each(node, &table->map) {
         struct producer *producer = container_of(node, struct producer, node);
@@ -347,7 +424,14 @@ void producer_undo_apply(struct producer_table *table, int64_t producer_id,
     assert(producer != NULL);
     if (undo->completed) table->completed_count--;
     if (!undo->existed) {
+        const struct producer_batch *first = &producer->state.batches[0];
+        bool has_begun =
+            producer->state.batch_count > 0 && producer->state.transaction_first_offset >= 0;
+        int32_t sequence = first->last_sequence - first->offset_delta;
+        int64_t wall_ms = first->timestamp;
         drop(table, producer);
+        // What comes behind it is on its way already.
+        if (has_begun) producer_note_beginning(table, producer_id, sequence, false, wall_ms);
         return;
     }
     producer->state = undo->before;

@@ -47,6 +47,16 @@ struct completed_transaction {
     bool aborted;
 };
 
+// Producers that are about to begin their first transaction here: the coordinator is being asked.
+// When an earlier batch is turned away meanwhile, a later one must not be taken for the beginning.
+struct producer_beginning {
+    struct map_node node;  // key: the bytes of id
+    int64_t id;
+    int32_t lowest_sequence;  // that was seen
+    bool from_zero;           // TV2: only 0 may begin
+    int64_t wall_ms;
+};
+
 struct producer_table {
     struct map map;
     bool has_map;             // buckets come with the first producer
@@ -56,6 +66,8 @@ struct producer_table {
     struct completed_transaction *completed;  // by last offset; heap
     int32_t completed_count;
     int32_t completed_capacity;
+    struct map beginnings;  // of producer_beginning; of producers that are not in `map`
+    bool has_beginnings;
     int64_t end_offset;       // the state holds everything below
     int64_t snapshot_offset;  // the newest snapshot on disk (or asked for); -1: none
 };
@@ -83,10 +95,17 @@ MUST_CHECK enum err producer_check_epoch(const struct producer_table *table,
                                          const struct batch *batch, int64_t offset,
                                          const char *partition, struct message *error);
 // Whether a transaction marker may be written: ERR_INVALID_PRODUCER_EPOCH,
-// ERR_TRANSACTION_COORDINATOR_FENCED.
+// ERR_TRANSACTION_COORDINATOR_FENCED. With TV2 (`version` 2) its epoch must be newer than the
+// transaction's, or it ends nothing and repeats the last marker.
 MUST_CHECK enum err producer_check_marker(const struct producer_table *table,
                                           const struct batch *batch, int32_t coordinator_epoch,
-                                          const char *partition, struct message *error);
+                                          int16_t version, const char *partition,
+                                          struct message *error);
+
+// A transactional batch of a producer waits for its coordinator (see producer_beginning); nothing
+// for a producer that is known.
+void producer_note_beginning(struct producer_table *table, int64_t producer_id, int32_t sequence,
+                             bool from_zero, int64_t wall_ms);
 
 // The value of a transaction marker and its type.
 struct transaction_marker {

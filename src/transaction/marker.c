@@ -42,6 +42,7 @@ enum err marker_write_start(struct marker_write *marker, struct partition *parti
                                                 .size = bytes.size,
                                                 .leader_epoch = partition->leader_epoch,
                                                 .origin = APPEND_COORDINATOR,
+                                                .transaction_version = marker->version,
                                                 .arena = arena,
                                                 .done = appended};
         err = log_append_start(partition->log, &marker->append);

@@ -10,6 +10,7 @@ struct marker_write {
     int16_t producer_epoch;
     int32_t coordinator_epoch;
     bool commit;
+    int16_t version;  // transaction.version of who ended the transaction
     // The marker is as durable as acks=all asks for, or why it is not. Never inside
     // marker_write_start.
     void (*done)(struct marker_write *marker, enum err result);

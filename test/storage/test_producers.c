@@ -296,6 +296,77 @@ static void markers_are_fenced(void **state) {
     kit_deinit(&kit);
 }
 
+// KIP-890, and Kafka's answer to markers that are sent again (KAFKA-19999).
+static void markers_of_the_second_protocol_are_newer(void **state) {
+    (void)state;
+    struct producer_table table;
+    producer_table_init(&table, 1);
+    struct message error;
+    message_init(&error);
+    struct transaction_marker marker = {CONTROL_COMMIT, 3};
+    struct completed_transaction completed;
+    struct batch data = {.producer_id = 1,
+                         .producer_epoch = 5,
+                         .base_sequence = 0,
+                         .attributes = ATTRIBUTE_TRANSACTIONAL};
+    struct batch end = {.producer_id = 1, .producer_epoch = 5, .base_sequence = -1};
+    producer_table_apply(&table, &data, NULL, &completed);
+    assert_int_equal(producer_check_marker(&table, &end, 3, 1, "t-0", &error), ERR_NONE);
+    assert_int_equal(producer_check_marker(&table, &end, 3, 2, "t-0", &error),
+                     ERR_INVALID_PRODUCER_EPOCH);
+    end.producer_epoch = 6;
+    assert_int_equal(producer_check_marker(&table, &end, 3, 2, "t-0", &error), ERR_NONE);
+    assert_true(producer_table_apply(&table, &end, &marker, &completed));
+    // Its answer was lost: the same marker again.
+    assert_int_equal(producer_check_marker(&table, &end, 3, 2, "t-0", &error), ERR_NONE);
+    end.producer_epoch = 5;
+    assert_int_equal(producer_check_marker(&table, &end, 3, 2, "t-0", &error),
+                     ERR_INVALID_PRODUCER_EPOCH);
+    producer_table_deinit(&table);
+}
+
+static void note(struct kit *kit, int64_t id, int32_t sequence, bool from_zero) {
+    struct batch batch = {.producer_id = id, .base_sequence = sequence};
+    log_note_beginning(kit->log, &batch, from_zero);
+}
+
+// The first batch was turned away by the coordinator: the second does not become the first.
+static void a_transaction_begins_at_its_beginning(void **state) {
+    (void)state;
+    struct kit kit;
+    start(&kit);
+    note(&kit, 1, 4, false);
+    note(&kit, 1, 9, false);
+    expect_error(&kit, in_transaction(1, 0, 9, 2), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    kit_put(&kit, in_transaction(1, 0, 4, 5));  // TV1: its past may have been deleted
+    kit_put(&kit, in_transaction(1, 0, 9, 2));
+    note(&kit, 2, 4, true);
+    expect_error(&kit, in_transaction(2, 0, 4, 1), ERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    kit_put(&kit, in_transaction(2, 0, 0, 1));
+    // Who never asked a coordinator is not held to it, nor is who is known.
+    kit_put(&kit, from(3, 0, 4, 1));
+    note(&kit, 3, 0, true);
+    kit_put(&kit, from(3, 0, 5, 1));
+    log_expire_producers(kit.log, INT64_MAX / 2);
+    kit_deinit(&kit);
+}
+
+// Between the coordinator's word and the append a marker came: the batch is late.
+static void a_guard_is_void_after_a_marker(void **state) {
+    (void)state;
+    struct kit kit;
+    start(&kit);
+    uint32_t before, after;
+    assert_false(log_transaction_is_open(kit.log, 1, 0, &before));
+    kit_put(&kit, in_transaction(1, 0, 0, 1));
+    assert_true(log_transaction_is_open(kit.log, 1, 0, &after));
+    assert_false(log_transaction_is_open(kit.log, 1, 1, &after));
+    kit_end_transaction(&kit, 1, 0, false);
+    assert_false(log_transaction_is_open(kit.log, 1, 0, &after));
+    assert_int_not_equal(before, after);
+    kit_deinit(&kit);
+}
+
 static void transactions_outlive_recovery_without_any_index(void **state) {
     (void)state;
     struct kit kit;
@@ -384,6 +455,9 @@ int main(void) {
         cmocka_unit_test(transactions_hold_the_stable_offset),
         cmocka_unit_test(a_producer_in_a_transaction_writes_only_in_it),
         cmocka_unit_test(markers_are_fenced),
+        cmocka_unit_test(markers_of_the_second_protocol_are_newer),
+        cmocka_unit_test(a_transaction_begins_at_its_beginning),
+        cmocka_unit_test(a_guard_is_void_after_a_marker),
         cmocka_unit_test(transactions_outlive_recovery_without_any_index),
         cmocka_unit_test(snapshots_that_lie_are_refused),
     };

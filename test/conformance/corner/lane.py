@@ -11,6 +11,7 @@ import groups
 import metadata
 import offsets
 import produce
+import transactions
 from kit import Kit
 
 PROPS = {
@@ -21,7 +22,8 @@ PROPS = {
 
 
 def run(lane):
-    for part in (framing, metadata, produce, fetch, offsets, directories, groups, admin):
+    for part in (framing, metadata, produce, fetch, offsets, directories, groups, transactions,
+                 admin):
         name = part.__name__
         b = lane.broker(dict(PROPS, **getattr(part, 'PROPS', {})), name=name)
         part.run(Kit(lane, b), lane.attempt)
