@@ -47,3 +47,10 @@ int32_t utf8_java_partition(struct slice s, int32_t count) {
     if (hash == INT32_MIN) return 0;
     return (hash < 0 ? -hash : hash) % count;
 }
+
+uint32_t utf8_java_bucket(struct slice s, size_t entries) {
+    uint32_t hash = (uint32_t)utf8_java_hash(s), buckets = 16;
+    while (entries > buckets / 4 * 3 && buckets < 1u << 30)
+        buckets *= 2;
+    return (hash ^ hash >> 16) & (buckets - 1);
+}

@@ -1,5 +1,6 @@
 // The state machine of a classic group: members, rebalances, timers. The requests' rules are in
 // classic_requests.c.
+#include "base/utf8.h"
 #include "group/classic.h"
 
 #include "base/assert.h"
@@ -239,7 +240,8 @@ struct slice classic_metadata_of(const struct classic_member *m, struct slice pr
     return SLICE_EMPTY;
 }
 
-// Every member votes for the first of its protocols that all support.
+// Every member votes for the first of its protocols that all support. Of those with most votes it
+// is the one that Kafka's HashMap of votes gives first.
 void classic_select_protocol(const struct classic_group *c, struct slice *name) {
     *name = SLICE_NULL;
     if (c->members.count == 0) return;
@@ -260,8 +262,14 @@ void classic_select_protocol(const struct classic_group *c, struct slice *name) 
         }
         if (choice >= 0) votes[choice]++;
     }
+    size_t chosen = 0;
+    for (int32_t i = 0; i < count; i++)
+        chosen += votes[i] > 0;
     for (int32_t i = 0; i < count; i++) {
-        if (votes[i] > (best < 0 ? 0 : votes[best])) best = i;
+        bool ties = best >= 0 && votes[i] == votes[best] &&
+                    utf8_java_bucket(first->protocols[i].name, chosen) <
+                        utf8_java_bucket(first->protocols[best].name, chosen);
+        if (votes[i] > (best < 0 ? 0 : votes[best]) || ties) best = i;
     }
     if (best >= 0) *name = first->protocols[best].name;
     memory_free(votes);

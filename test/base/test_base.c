@@ -266,6 +266,12 @@ static void test_text(void **state) {
     assert_int_equal(utf8_java_partition(SLICE_LITERAL("x-kcat"), 50), 32);
     assert_int_equal(utf8_java_partition(SLICE_LITERAL("polygenelubricants"), 50), 0);  // INT_MIN
     assert_int_equal(utf8_java_hash(SLICE_LITERAL("\xf0\x9f\x98\x80")), 1772899);
+    // As java.util.HashMap keeps them in its first 16 buckets, and in 32 when 13 are there.
+    assert_int_equal(utf8_java_bucket(SLICE_LITERAL("sticky"), 3), 8);
+    assert_int_equal(utf8_java_bucket(SLICE_LITERAL("range"), 12), 9);
+    assert_int_equal(utf8_java_bucket(SLICE_LITERAL("roundrobin"), 1), 10);
+    assert_int_equal(utf8_java_bucket(SLICE_LITERAL("cooperative-sticky"), 2), 15);
+    assert_true(utf8_java_bucket(SLICE_LITERAL("cooperative-sticky"), 13) % 16 == 15);
 }
 
 static void test_histogram(void **state) {

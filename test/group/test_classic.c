@@ -286,8 +286,9 @@ static void test_two_members(void **state) {
     assert_int_equal(a.out.join.members_count, 2);
     assert_int_equal(b.out.join.members_count, 0);
     assert_true(slice_equal_cstring(a.out.join.protocol_type, "consumer"));
-    // The protocol is none's first choice alone: any of the two.
+    // One vote for each: Kafka's hash map of votes has "sticky" before "range".
     const char *protocol = arena_cstring(&arena, a.out.join.protocol_name);
+    assert_string_equal(protocol, "sticky");
     assert_true(a.out.join.members[1].metadata.size > 0);
     // Who is not the leader waits for it.
     sync_start(&bed, &sync_b, (struct syncing){"g", second, .generation = 1, .protocol = protocol});
