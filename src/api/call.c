@@ -143,7 +143,8 @@ void api_dispatch(struct net_request *request) {
         refuse(request, key, version, "this listener does not serve it");
         return;
     }
-    if (version < api->version_min || version > api->version_max) {
+    // A version that is not advertised is not stable yet: it is refused as Kafka refuses it.
+    if (version < api->version_min || version > MIN(api->version_max, api->advertised_max)) {
         if (key == API_API_VERSIONS) {
             answer_unknown_api_versions(request, api);
         } else {
