@@ -19,6 +19,7 @@ enum timestamp_spec {
 
 struct list_row {
     struct partition_row row;
+    struct slice topic;
     const struct list_offsets_request_partition *asked;
     bool is_repetition;  // of a partition that was named before: not answered
     struct log_timestamp found;
@@ -170,16 +171,14 @@ static void done(struct partition_rows *rows) {
 static int compare_rows(const void *a, const void *b) {
     const struct list_row *left = *(struct list_row *const *)a,
                           *right = *(struct list_row *const *)b;
-    int order = memcmp(&left->row.topic_id, &right->row.topic_id, sizeof left->row.topic_id);
+    int order = slice_compare(left->topic, right->topic);
     if (order != 0) return order;
     if (left->row.index != right->row.index) return left->row.index < right->row.index ? -1 : 1;
     return (left > right) - (left < right);
 }
 
-// Unknown topics have no id and are told apart by nobody.
 static bool is_same(const struct list_row *a, const struct list_row *b) {
-    return !uuid_is_zero(a->row.topic_id) && uuid_equal(a->row.topic_id, b->row.topic_id) &&
-           a->row.index == b->row.index;
+    return slice_equal(a->topic, b->topic) && a->row.index == b->row.index;
 }
 
 // A partition that is named twice is refused, and answered once.
@@ -216,6 +215,7 @@ void api_list_offsets(struct api_call *call) {
         const struct list_offsets_request_topic *topic = &request->topics[t];
         const struct topic_image *image = image_topic(call->node->image, topic->name);
         for (int32_t p = 0; p < topic->partitions_count; p++, row++) {
+            row->topic = topic->name;
             row->asked = &topic->partitions[p];
             row->row.index = row->asked->partition_index;
             row->row.topic_id = image == NULL ? UUID_ZERO : image->id;
@@ -226,12 +226,11 @@ void api_list_offsets(struct api_call *call) {
     refuse_duplicates(list, count);
     for (int32_t i = 0; i < count; i++) {
         row = &list->list[i];
-        if (topics[i] != NULL && row->row.error != ERR_NONE) continue;
+        if (row->row.error != ERR_NONE) continue;
         if (!is_supported(row->asked->timestamp, call->version)) {
             row->row.error = ERR_UNSUPPORTED_VERSION;
             continue;
         }
-        row->row.error = ERR_NONE;
         partition_rows_add(&list->rows, &row->row, topics[i]);
     }
     partition_rows_start(&list->rows, run, done);

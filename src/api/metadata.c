@@ -79,8 +79,9 @@ static void fill_topic(const struct api_call *call, const struct topic_image *to
     }
 }
 
-static void fill_missing_topic(const struct wanted_topic *wanted,
+static void fill_missing_topic(const struct api_call *call, const struct wanted_topic *wanted,
                                struct metadata_response_topic *out) {
+    const struct metadata_request *request = call->request;
     out->name = wanted->name;
     if (slice_is_null(wanted->name)) {
         out->error_code = ERR_UNKNOWN_TOPIC_ID;
@@ -88,6 +89,8 @@ static void fill_missing_topic(const struct wanted_topic *wanted,
         return;
     }
     out->is_internal = topic_name_is_internal(wanted->name);
+    if (call->version >= 8 && request->include_topic_authorized_operations)
+        out->topic_authorized_operations = OPERATIONS_OF_TOPIC;
     if (topic_name_check(wanted->name, NULL) != ERR_NONE) {
         out->error_code = ERR_INVALID_TOPIC_EXCEPTION;
     } else {
@@ -156,7 +159,7 @@ static void metadata_answer(struct api_call *call) {
         if (topic != NULL) {
             fill_topic(call, topic, &response->topics[i]);
         } else {
-            fill_missing_topic(&work->topics[i], &response->topics[i]);
+            fill_missing_topic(call, &work->topics[i], &response->topics[i]);
         }
     }
     api_reply(call);
