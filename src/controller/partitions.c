@@ -7,11 +7,12 @@
 // ---- CreatePartitions ----
 
 static enum err check_total(const struct decision *decision,
-                            const struct create_partitions_request *in) {
+                            const struct create_partitions_request *in,
+                            const enum repeat *repeats) {
     int64_t total = 0;
     for (int32_t i = 0; i < in->topics_count; i++) {
         const struct topic_image *topic = image_topic(decision->image, in->topics[i].name);
-        if (topic == NULL) continue;
+        if (topic == NULL || repeats[i] != REPEAT_NONE) continue;
         total += MAX(0, (int64_t)in->topics[i].count - topic->partition_count);
         if (total > RECORDS_PER_OPERATION_MAX) {
             message_set(decision->error,
@@ -83,16 +84,16 @@ static enum err create_partitions(struct decision *decision,
 enum err rule_create_partitions(struct decision *decision, const void *request, void *response) {
     const struct create_partitions_request *in = request;
     struct create_partitions_response *out = response;
-    enum err err = check_total(decision, in);
-    if (err != ERR_NONE) return err;
-    decision->bounded = true;
-    decision->result->atomic = true;
     struct arena *arena = decision->result->arena;
     struct slice *names = arena_zalloc(arena, (size_t)in->topics_count, sizeof *names);
     for (int32_t i = 0; i < in->topics_count; i++)
         names[i] = in->topics[i].name;
     const enum repeat *repeats =
         repeats_find(names, in->topics_count, env_random(decision->state->env), arena);
+    enum err err = check_total(decision, in, repeats);
+    if (err != ERR_NONE) return err;
+    decision->bounded = true;
+    decision->result->atomic = true;
     out->results = create_partitions_response_result_new(decision->arena, in->topics_count);
     for (int32_t i = 0; i < in->topics_count; i++) {
         if (repeats[i] == REPEAT_LATER) continue;

@@ -63,20 +63,21 @@ static enum err check_alterations(const struct config_change *change, struct are
         err = ERR_INVALID_REQUEST;
     }
     string_buffer_deinit(&nulls);
-    for (int32_t i = 0; err == ERR_NONE && i < change->count; i++) {
+    return err;
+}
+
+static enum err check_operations(const struct config_change *change, struct message *error) {
+    for (int32_t i = 0; i < change->count; i++) {
         if (change->alterations[i].operation >= CONFIG_SET &&
             change->alterations[i].operation <= CONFIG_SUBTRACT)
             continue;
         // Only Kafka's check of broker configs expects this; elsewhere its answer is this code
         // without a sentence.
-        if (change->type != CONFIG_RESOURCE_BROKER) {
-            err = ERR_UNKNOWN_SERVER_ERROR;
-            continue;
-        }
+        if (change->type != CONFIG_RESOURCE_BROKER) return ERR_UNKNOWN_SERVER_ERROR;
         message_set(error, "Unknown operations type %d", change->alterations[i].operation);
-        err = ERR_INVALID_REQUEST;
+        return ERR_INVALID_REQUEST;
     }
-    return err;
+    return ERR_NONE;
 }
 
 static enum err check_resource(const struct plan *plan, struct message *error) {
@@ -318,6 +319,7 @@ enum err config_change_plan(const struct image *image, const struct config *conf
     struct plan plan = {.image = image, .config = config, .change = change, .arena = arena};
     enum err err = check_alterations(change, arena, error);
     if (err == ERR_NONE) err = check_resource(&plan, error);
+    if (err == ERR_NONE) err = check_operations(change, error);
     if (err == ERR_NONE) err = make_records(&plan, error);
     if (err == ERR_NONE) err = check_all(&plan, error);
     if (err != ERR_NONE) return err;
