@@ -3,7 +3,7 @@
 // the open transaction; KIP-890).
 #include "api/transaction_ask.h"
 
-enum { VERSION_FENCED = 2, VERSION_BATCH = 4, VERSION_ABORTABLE = 5 };
+enum { VERSION_FENCED = 2, VERSION_BATCH = 4 };
 
 typedef const struct add_partitions_to_txn_request_topic request_topic;
 
@@ -70,8 +70,6 @@ static void one_done(struct additions *all) {
 }
 
 static enum err error_for(const struct api_call *call, enum err error) {
-    if (error == ERR_TRANSACTION_ABORTABLE && call->version < VERSION_ABORTABLE)
-        return ERR_INVALID_TXN_STATE;
     return transaction_error(error, call->version >= VERSION_FENCED);
 }
 
