@@ -1,110 +1,10 @@
-// Life of a record: copied into the open batch of its partition; the batch is closed when it is
-// full, has lingered, or on flush; closed batches wait in their partition's queue, leave in
-// requests that gather one batch per partition for a node, and stay in the queue until they are
-// acknowledged, so the queue's order is the order of the log.
-//
-// Retries keep that order. While some batches of a partition are under way and one of them fails in
-// a way that may heal, the partition is *held*: nothing more of it is sent until the others have
-// come back, then all that is not acknowledged is sent again from the head of the queue, with the
-// same sequence numbers. The broker drops what it has already (KIP-98).
-//
-// When the broker says that the head's sequence is out of order or the producer unknown, the state
-// is lost on its side: the head fails, and the producer goes on with a new id (KIP-360).
-#include "client/producer.h"
-
-#include "base/assert.h"
-#include "base/bytes.h"
+// Gathering: a record is copied into the open batch of its partition; a batch is closed when it is
+// full, has lingered, or on flush, and joins its partition's queue (producer_send.c goes on from
+// there). A record whose topic is not known yet waits as a copy.
 #include "base/memory.h"
-#include "wire/codec.h"
+#include "client/producer_private.h"
 
 enum { IN_FLIGHT_IDEMPOTENT_MAX = 5 };
-
-enum batch_state { BATCH_QUEUED, BATCH_SENT };
-
-struct produce_batch {
-    struct list link;        // in the partition's queue
-    struct list in_request;  // in the request's batches while SENT
-    struct batch_builder builder;
-    struct slice bytes;   // once compressed
-    bool numbered;        // has its producer id and sequence
-    struct list records;  // of producer_record
-    size_t charged;
-    uint64_t opened_ns;
-    enum batch_state state;
-    struct produce_partition *partition;
-};
-
-struct produce_partition {
-    struct produce_topic *topic;
-    int32_t index;
-    struct list active;  // in the producer's list while there is a batch, open or closed
-    struct produce_batch *open;
-    struct list queue;  // closed batches
-    int32_t in_flight;  // batches SENT
-    bool held;          // wait until in_flight is 0
-    bool renumber;      // a batch was given up: those behind it need numbers of a new producer id
-    uint64_t retry_ns;  // not before
-    uint32_t tries;
-    int32_t next_sequence;
-    int64_t producer_id;  // that next_sequence belongs to
-};
-
-struct produce_topic {
-    struct map_node by_name;
-    struct client_topic *meta;
-    int32_t partition_count;
-    struct produce_partition **partitions;
-    int32_t sticky;          // partition of records without a key; -1: choose
-    int32_t slot;            // scratch of call_fill
-    struct list unassigned;  // of waiting_record: the partition count is not known yet
-};
-
-// A record that came before its topic was known, with its own copy of all bytes.
-struct waiting_record {
-    struct list link;
-    struct producer_record *record;
-    struct arena arena;
-    struct record copy;
-    size_t charged;
-    uint64_t since_ns;
-};
-
-struct producer {
-    struct client *client;
-    struct env *env;
-    struct producer_options options;
-    struct map topics;
-    struct client_listener listener;
-    struct env_task send;
-    struct env_timer timer;
-    size_t buffered;
-    size_t pending;
-    void (*ready)(void *context);
-    void *ready_context;
-    bool was_full;
-    bool flushing;  // until nothing is pending: linger counts no more
-
-    int64_t producer_id;  // -1: none yet
-    int16_t producer_epoch;
-    bool asking_id;
-    struct client_call id_call;
-    struct init_producer_id_request id_request;
-    struct list active;    // of produce_partition
-    struct list requests;  // of produce_call under way
-};
-
-// One Produce request under way to one node.
-struct produce_call {
-    struct list link;
-    struct producer *producer;
-    struct peer_request request;
-    struct produce_request message;
-    struct arena arena;
-    struct list batches;                 // of produce_batch.in_request
-    const struct client_topic **topics;  // of each topic_data
-    int32_t node;
-    size_t size;  // of the batches
-};
 
 struct producer_options producer_options_default(void) {
     return (struct producer_options){.acks = -1,
@@ -115,11 +15,9 @@ struct producer_options producer_options_default(void) {
                                      .request_bytes_max = 1U << 20,
                                      .in_flight_max = 5,
                                      .request_timeout_ns = 30000000000U,
-                                     .delivery_timeout_ns = 120000000000U};
-}
-
-static void wake(struct producer *p) {
-    env_defer(p->env, &p->send);
+                                     .delivery_timeout_ns = 120000000000U,
+                                     .transactional_id = SLICE_NULL,
+                                     .transaction_timeout_ms = 60000};
 }
 
 // ---- Ending records ----
@@ -139,9 +37,8 @@ static void release_bytes(struct producer *p, size_t bytes) {
     }
 }
 
-// Takes the batch out of its queue and tells every record. `base_offset` -1: unknown.
-static void end_batch(struct producer *p, struct produce_batch *b, enum err result,
-                      int64_t base_offset, int64_t append_time, struct message *error) {
+void producer_end_batch(struct producer *p, struct produce_batch *b, enum err result,
+                        int64_t base_offset, int64_t append_time, struct message *error) {
     list_remove(&b->link);
     for (struct list *l; (l = list_pop(&b->records)) != NULL;) {
         struct producer_record *r = container_of(l, struct producer_record, link);
@@ -186,13 +83,13 @@ static void grow_partitions(struct produce_topic *t) {
     t->partition_count = count;
 }
 
-static void close_batch(struct producer *p, struct produce_partition *q) {
+void producer_close_batch(struct producer *p, struct produce_partition *q) {
     struct produce_batch *b = q->open;
     if (b == NULL) return;
     q->open = NULL;
     list_append(&q->queue, &b->link);
     q->topic->sticky = -1;
-    wake(p);
+    producer_wake(p);
 }
 
 static struct produce_batch *open_batch(struct producer *p, struct produce_partition *q) {
@@ -226,15 +123,15 @@ static bool gather(struct producer *p, struct produce_topic *t, struct producer_
     struct produce_partition *q = t->partitions[index];
     if (q->open != NULL &&
         batch_builder_size_with(&q->open->builder, data) > p->options.batch_bytes) {
-        close_batch(p, q);
+        producer_close_batch(p, q);
     }
     struct produce_batch *b = q->open != NULL ? q->open : open_batch(p, q);
     r->index = b->builder.record_count;
     batch_builder_append(&b->builder, data);
     list_append(&b->records, &r->link);
     b->charged += charged;
-    if (b->builder.size >= p->options.batch_bytes || p->flushing) close_batch(p, q);
-    wake(p);
+    if (b->builder.size >= p->options.batch_bytes || p->flushing) producer_close_batch(p, q);
+    producer_wake(p);
     return true;
 }
 
@@ -264,8 +161,8 @@ static void keep_waiting(struct producer *p, struct produce_topic *t, struct pro
     list_append(&t->unassigned, &w->link);
 }
 
-static void end_waiting(struct producer *p, struct waiting_record *w, enum err result,
-                        struct message *error) {
+void producer_end_waiting(struct producer *p, struct waiting_record *w, enum err result,
+                          struct message *error) {
     size_t charged = w->charged;
     list_remove(&w->link);
     if (result != ERR_NONE) end_record(p, w->record, result, error);
@@ -275,6 +172,8 @@ static void end_waiting(struct producer *p, struct waiting_record *w, enum err r
 }
 
 enum err producer_send(struct producer *p, struct producer_record *r) {
+    enum err refused = p->transaction == NULL ? ERR_NONE : producer_transaction_check(p);
+    if (refused != ERR_NONE) return refused;
     size_t size = size_of(r);
     if (size > p->options.request_bytes_max) return ERR_MESSAGE_TOO_LARGE;
     if (p->buffered > 0 && p->buffered + size > p->options.buffer_bytes) {
@@ -294,19 +193,17 @@ enum err producer_send(struct producer *p, struct producer_record *r) {
     grow_partitions(t);
     bool known = t->partition_count > 0 && list_is_empty(&t->unassigned);
     if (!known || !gather(p, t, r, &data, size)) keep_waiting(p, t, r, &data, size);
-    wake(p);
+    producer_wake(p);
     return ERR_NONE;
 }
 
-// Records whose topic or partition was not known: gathered now, or failed when the answer is final
-// or too late.
-static void settle_waiting(struct producer *p, struct produce_topic *t) {
+void producer_settle_waiting(struct producer *p, struct produce_topic *t) {
     uint64_t now = env_now_ns(p->env);
     grow_partitions(t);
     list_for_each_safe(link, &t->unassigned) {
         struct waiting_record *w = container_of(link, struct waiting_record, link);
         if (t->partition_count > 0 && gather(p, t, w->record, &w->copy, w->charged)) {
-            end_waiting(p, w, ERR_NONE, NULL);
+            producer_end_waiting(p, w, ERR_NONE, NULL);
             continue;
         }
         struct message error;
@@ -325,426 +222,14 @@ static void settle_waiting(struct producer *p, struct produce_topic *t) {
             message_set(&error, "Topic %.*s is not there: %s", SLICE_PRINT(t->meta->name),
                         err_text(t->meta->error == ERR_NONE ? why : t->meta->error));
         }
-        end_waiting(p, w, why, &error);
+        producer_end_waiting(p, w, why, &error);
+        if (p->transaction != NULL) producer_transaction_broken(p, why, &error, false);
     }
-}
-
-// ---- The producer's id ----
-
-static void id_done(struct client_call *call, enum err result) {
-    struct producer *p = container_of(call, struct producer, id_call);
-    p->asking_id = false;
-    if (result == ERR_NONE) {
-        const struct init_producer_id_response *answer = call->response;
-        p->producer_id = answer->producer_id;
-        p->producer_epoch = answer->producer_epoch;
-    }
-    client_call_release(call);
-    if (result == ERR_CANCELLED) return;
-    // A refusal for good: say it with the records, and try again with the next ones.
-    if (result != ERR_NONE) {
-        struct message error;
-        message_set(&error, "no producer id: %s", err_text(result));
-        list_for_each_safe(active, &p->active) {
-            struct produce_partition *q = container_of(active, struct produce_partition, active);
-            list_for_each_safe(link, &q->queue) {
-                struct produce_batch *b = container_of(link, struct produce_batch, link);
-                if (b->state == BATCH_QUEUED) end_batch(p, b, result, -1, -1, &error);
-            }
-        }
-    }
-    wake(p);
-}
-
-static enum err id_verdict(struct client_call *call) {
-    const struct init_producer_id_response *answer = call->response;
-    return err_of_wire(answer->error_code);
-}
-
-static void ask_id(struct producer *p) {
-    if (p->asking_id) return;
-    p->asking_id = true;
-    codec_init(&init_producer_id_request_codec, &p->id_request);
-    p->id_request.transactional_id = SLICE_NULL;
-    p->id_request.transaction_timeout_ms = INT32_MAX;
-    p->id_call = (struct client_call){.target = CLIENT_ANY,
-                                      .api = API_INIT_PRODUCER_ID,
-                                      .version_max = 5,
-                                      .message = &p->id_request,
-                                      .verdict = id_verdict,
-                                      .done = id_done};
-    client_call_start(p->client, &p->id_call);
-}
-
-// ---- Sending ----
-
-static void hold(struct producer *p, struct produce_partition *q) {
-    q->held = true;
-    q->retry_ns = env_now_ns(p->env) + client_backoff_ns(p->client, q->tries++);
-}
-
-// A numbered batch is given up: the broker will not take what comes behind it under the same id.
-// Other partitions send what they have numbered under the old id to its end, so that a retry stays
-// a duplicate.
-static void renumber(struct producer *p, struct produce_partition *q) {
-    if (!p->options.idempotent) return;
-    q->renumber = true;
-    if (q->producer_id == p->producer_id) p->producer_id = -1;
-}
-
-// What the answer (or the failure) of a request means for one batch.
-static void batch_answered(struct producer *p, struct produce_batch *b, enum err result,
-                           const struct produce_response_partition_response *answer) {
-    struct produce_partition *q = b->partition;
-    list_remove(&b->in_request);
-    b->state = BATCH_QUEUED;
-    q->in_flight--;
-    struct message error;
-    message_init(&error);
-    if (answer != NULL && !slice_is_null(answer->error_message)) {
-        message_set(&error, "%.*s", SLICE_PRINT(answer->error_message));
-    }
-    bool head = q->queue.next == &b->link;
-    bool late = env_now_ns(p->env) >= b->opened_ns + p->options.delivery_timeout_ns;
-    switch (result) {
-        case ERR_NONE:
-        case ERR_DUPLICATE_SEQUENCE_NUMBER:
-            q->tries = 0;
-            end_batch(p, b, ERR_NONE, answer == NULL ? -1 : answer->base_offset,
-                      answer == NULL ? -1 : answer->log_append_time_ms, NULL);
-            return;
-        case ERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
-        case ERR_UNKNOWN_PRODUCER_ID:
-        case ERR_INVALID_PRODUCER_EPOCH:
-            if (!head) {
-                hold(p, q);  // a batch before this one is to be sent again
-                return;
-            }
-            break;
-        case ERR_NOT_LEADER_OR_FOLLOWER:
-        case ERR_UNKNOWN_TOPIC_OR_PARTITION:
-        case ERR_UNKNOWN_TOPIC_ID:
-        case ERR_FENCED_LEADER_EPOCH:
-        case ERR_LEADER_NOT_AVAILABLE:
-        case ERR_CLOSED:
-        case ERR_REFUSED:
-        case ERR_TIMEOUT:
-        case ERR_UNREACHABLE:
-            client_refresh(p->client);
-            break;
-        default:
-            break;
-    }
-    bool connection = answer == NULL;
-    if (!late && (connection ? result != ERR_UNSUPPORTED_VERSION : err_retriable(result))) {
-        hold(p, q);
-        return;
-    }
-    renumber(p, q);
-    end_batch(p, b, late && result == ERR_NONE ? ERR_TIMEOUT : result, -1, -1,
-              error.text[0] == '\0' ? NULL : &error);
-}
-
-static const struct produce_response_partition_response *answer_of(const struct produce_response *m,
-                                                                   const struct produce_batch *b) {
-    const struct client_topic *meta = b->partition->topic->meta;
-    for (int32_t i = 0; i < m->responses_count; i++) {
-        const struct produce_response_response *t = &m->responses[i];
-        bool same =
-            t->name.size > 0 ? slice_equal(t->name, meta->name) : uuid_equal(t->topic_id, meta->id);
-        for (int32_t j = 0; same && j < t->partition_responses_count; j++) {
-            if (t->partition_responses[j].index == b->partition->index) {
-                return &t->partition_responses[j];
-            }
-        }
-    }
-    return NULL;
-}
-
-static void call_free(struct produce_call *c) {
-    list_remove(&c->link);
-    peer_request_release(&c->request);
-    arena_deinit(&c->arena);
-    memory_free(c);
-}
-
-static void call_done(struct peer_request *request, enum err result) {
-    struct produce_call *c = container_of(request, struct produce_call, request);
-    struct producer *p = c->producer;
-    const struct produce_response *m = result == ERR_NONE ? request->response : NULL;
-    while (!list_is_empty(&c->batches)) {
-        struct produce_batch *b = container_of(c->batches.next, struct produce_batch, in_request);
-        if (m == NULL) {  // acks=0, or the connection failed
-            batch_answered(p, b, result, NULL);
-            continue;
-        }
-        const struct produce_response_partition_response *answer = answer_of(m, b);
-        if (answer != NULL) {
-            client_leader_hint(p->client, b->partition->topic->meta, b->partition->index,
-                               answer->current_leader.leader_id,
-                               answer->current_leader.leader_epoch);
-        }
-        batch_answered(p, b, answer == NULL ? ERR_CORRUPT : err_of_wire(answer->error_code),
-                       answer);
-    }
-    call_free(c);
-    wake(p);
-}
-
-static void fill_names(struct peer_request *request) {
-    struct produce_call *c = container_of(request, struct produce_call, request);
-    bool by_id = request->version >= 13;
-    for (int32_t i = 0; i < c->message.topic_data_count; i++) {
-        struct produce_request_topic_data *t = &c->message.topic_data[i];
-        t->name = by_id ? SLICE_EMPTY : c->topics[i]->name;
-        t->topic_id = by_id ? c->topics[i]->id : UUID_ZERO;
-    }
-}
-
-static struct produce_call *call_new(struct producer *p, int32_t node) {
-    struct produce_call *c = memory_zalloc(1, sizeof *c);
-    c->producer = p;
-    c->node = node;
-    list_init(&c->link);
-    list_init(&c->batches);
-    arena_init(&c->arena);
-    codec_init(&produce_request_codec, &c->message);
-    list_append(&p->requests, &c->link);
-    return c;
-}
-
-// Sorts the batches into one entry per topic.
-static void call_fill(struct produce_call *c) {
-    int32_t batches = 0, topics = 0;
-    list_for_each(link, &c->batches) {
-        container_of(link, struct produce_batch, in_request)->partition->topic->slot = -1;
-        batches++;
-    }
-    struct produce_request_topic_data *data = produce_request_topic_data_new(&c->arena, batches);
-    c->topics = arena_zalloc(&c->arena, (size_t)batches, sizeof *c->topics);
-    list_for_each(link, &c->batches) {
-        struct produce_topic *t =
-            container_of(link, struct produce_batch, in_request)->partition->topic;
-        if (t->slot < 0) {
-            t->slot = topics++;
-            c->topics[t->slot] = t->meta;
-            data[t->slot].partition_data_count = 0;
-        }
-        data[t->slot].partition_data_count++;
-    }
-    for (int32_t i = 0; i < topics; i++) {
-        data[i].partition_data =
-            produce_request_partition_data_new(&c->arena, data[i].partition_data_count);
-        data[i].partition_data_count = 0;
-    }
-    list_for_each(link, &c->batches) {
-        struct produce_batch *b = container_of(link, struct produce_batch, in_request);
-        struct produce_request_topic_data *t = &data[b->partition->topic->slot];
-        struct produce_request_partition_data *d = &t->partition_data[t->partition_data_count++];
-        d->index = b->partition->index;
-        d->records.bytes = b->bytes;
-    }
-    c->message.topic_data = data;
-    c->message.topic_data_count = topics;
-}
-
-static void call_send(struct producer *p, struct produce_call *c) {
-    call_fill(c);
-    c->message.acks = p->options.acks;
-    c->message.timeout_ms =
-        (int32_t)MIN(p->options.request_timeout_ns / 1000000U, (uint64_t)INT32_MAX);
-    bool ids = true;
-    for (int32_t i = 0; i < c->message.topic_data_count; i++)
-        ids &= !uuid_is_zero(c->topics[i]->id);
-    c->request = (struct peer_request){
-        .api = API_PRODUCE,
-        .version_min = 3,
-        .version_max = ids ? INT16_MAX : 12,
-        .message = &c->message,
-        .prepare = fill_names,
-        .no_response = p->options.acks == 0,
-        .deadline_ns = env_now_ns(p->env) + p->options.request_timeout_ns,
-        .done = call_done,
-    };
-    peer_send(client_peer(p->client, c->node), &c->request);
-}
-
-// The next sequence numbers for a batch that leaves for the first time, or for the first time under
-// a new producer id.
-static void number_batch(struct producer *p, struct produce_partition *q, struct produce_batch *b) {
-    if (q->producer_id != p->producer_id) {
-        q->producer_id = p->producer_id;
-        q->next_sequence = 0;
-    }
-    uint8_t *bytes = b->builder.data;
-    store_i64(bytes + BATCH_PRODUCER_ID, p->producer_id);
-    store_i16(bytes + BATCH_PRODUCER_EPOCH, p->producer_epoch);
-    store_i32(bytes + BATCH_BASE_SEQUENCE, q->next_sequence);
-    batch_seal(bytes, b->bytes.size);
-    q->next_sequence = sequence_add(q->next_sequence, b->builder.record_count);
-    b->numbered = true;
-}
-
-static enum err prepare_batch(struct producer *p, struct produce_partition *q,
-                              struct produce_batch *b) {
-    if (q->renumber) {
-        q->renumber = false;
-        list_for_each(link, &q->queue) {
-            container_of(link, struct produce_batch, link)->numbered = false;
-        }
-    }
-    if (slice_is_null(b->bytes)) {
-        enum err err = batch_builder_finish(&b->builder, p->options.compression,
-                                            p->options.compression_level, &b->bytes);
-        if (err != ERR_NONE) return err;
-    }
-    if (p->options.idempotent && !b->numbered) number_batch(p, q, b);
-    return ERR_NONE;
-}
-
-// The next batch of the partition that may leave now; NULL when there is none.
-static struct produce_batch *next_batch(struct producer *p, struct produce_partition *q,
-                                        uint64_t now) {
-    if (q->held) {
-        if (q->in_flight > 0 || now < q->retry_ns) return NULL;
-        q->held = false;
-    }
-    if (q->renumber && q->in_flight > 0) return NULL;
-    list_for_each(link, &q->queue) {
-        struct produce_batch *b = container_of(link, struct produce_batch, link);
-        if (b->state == BATCH_SENT) continue;
-        // The first of a new id leaves when all of the old one are acknowledged.
-        bool old_left = p->options.idempotent && q->producer_id != p->producer_id && !b->numbered &&
-                        q->queue.next != link && !q->renumber;
-        return old_left ? NULL : b;
-    }
-    return NULL;
-}
-
-static int32_t in_flight_to(const struct producer *p, int32_t node) {
-    int32_t count = 0;
-    list_for_each(link, &p->requests) {
-        count += container_of(link, struct produce_call, link)->node == node;
-    }
-    return count;
-}
-
-// Adds the partition's next batch to the request that is being filled for its leader. `calls` are
-// those of this round, by node.
-static void offer(struct producer *p, struct produce_partition *q, struct list *filling,
-                  uint64_t now) {
-    const struct client_topic *meta = q->topic->meta;
-    struct produce_batch *b = next_batch(p, q, now);
-    if (b == NULL) return;
-    int32_t leader = q->index < meta->partition_count ? meta->partitions[q->index].leader : -1;
-    if (leader < 0 || client_peer(p->client, leader) == NULL) {
-        client_refresh(p->client);
-        hold(p, q);
-        return;
-    }
-    struct produce_call *c = NULL;
-    list_for_each(link, filling) {
-        struct produce_call *one = container_of(link, struct produce_call, link);
-        if (one->node == leader) c = one;
-    }
-    if (c != NULL && c->size + b->builder.size > p->options.request_bytes_max) return;
-    if (c == NULL && in_flight_to(p, leader) >= p->options.in_flight_max) return;
-    enum err err = prepare_batch(p, q, b);
-    if (err != ERR_NONE) {
-        end_batch(p, b, err, -1, -1, NULL);
-        return;
-    }
-    if (c == NULL) {
-        c = call_new(p, leader);
-        list_remove(&c->link);
-        list_append(filling, &c->link);
-    }
-    b->state = BATCH_SENT;
-    q->in_flight++;
-    c->size += b->bytes.size;
-    list_append(&c->batches, &b->in_request);
-}
-
-// Batches that were not acknowledged in time fail; lingering ones are closed. Returns when to look
-// again.
-static uint64_t age_partition(struct producer *p, struct produce_partition *q, uint64_t now) {
-    uint64_t next = UINT64_MAX;
-    if (q->open != NULL) {
-        uint64_t due = q->open->opened_ns + p->options.linger_ns;
-        if (now >= due || p->flushing) {
-            close_batch(p, q);
-        } else {
-            next = due;
-        }
-    }
-    list_for_each_safe(link, &q->queue) {
-        struct produce_batch *b = container_of(link, struct produce_batch, link);
-        if (b->state == BATCH_SENT) continue;
-        uint64_t due = b->opened_ns + p->options.delivery_timeout_ns;
-        if (now < due) {
-            next = MIN(next, due);
-            break;
-        }
-        struct message error;
-        message_set(
-            &error, "not delivered in time: %s",
-            client_error(p->client)[0] != '\0' ? client_error(p->client) : "no acknowledgement");
-        if (b->numbered) renumber(p, q);
-        end_batch(p, b, ERR_TIMEOUT, -1, -1, &error);
-    }
-    if (q->held && !list_is_empty(&q->queue)) next = MIN(next, q->retry_ns);
-    return next;
-}
-
-// Sends requests until no partition has anything for a node that takes more.
-static void send_all(struct producer *p, uint64_t now) {
-    struct list filling;
-    list_init(&filling);
-    for (;;) {
-        list_for_each_safe(link, &p->active) {
-            offer(p, container_of(link, struct produce_partition, active), &filling, now);
-        }
-        if (list_is_empty(&filling)) return;
-        for (struct list *l; (l = list_pop(&filling)) != NULL;) {
-            list_append(&p->requests, l);
-            call_send(p, container_of(l, struct produce_call, link));
-        }
-    }
-}
-
-static void run_send(struct env_task *task) {
-    struct producer *p = container_of(task, struct producer, send);
-    uint64_t now = env_now_ns(p->env), next = UINT64_MAX;
-    if (p->pending == 0) p->flushing = false;
-    map_for_each(n, &p->topics) {
-        struct produce_topic *t = container_of(n, struct produce_topic, by_name);
-        if (list_is_empty(&t->unassigned)) continue;
-        settle_waiting(p, t);
-        next = MIN(next, now + p->options.request_timeout_ns / 10);
-    }
-    list_for_each_safe(link, &p->active) {
-        struct produce_partition *q = container_of(link, struct produce_partition, active);
-        next = MIN(next, age_partition(p, q, now));
-        if (q->open == NULL && list_is_empty(&q->queue)) list_remove(&q->active);
-    }
-    if (p->options.idempotent && p->producer_id < 0) {
-        if (p->pending > 0) ask_id(p);
-    } else {
-        send_all(p, now);
-    }
-    if (next != UINT64_MAX) env_timer_start(p->env, &p->timer, MAX(next, now + 1));
-}
-
-static void fire(struct env_timer *timer) {
-    wake(container_of(timer, struct producer, timer));
-}
-static void metadata_changed(struct client_listener *l) {
-    wake(container_of(l, struct producer, listener));
 }
 
 void producer_flush(struct producer *p) {
     p->flushing = p->pending > 0;
-    wake(p);
+    producer_wake(p);
 }
 
 size_t producer_pending(const struct producer *p) {
@@ -765,6 +250,10 @@ enum err producer_new(struct client *client, const struct producer_options *opti
                     "An idempotent producer needs acks=all; set acks=all or turn idempotence off");
         return ERR_INVALID;
     }
+    if (!slice_is_null(options->transactional_id) && !options->idempotent) {
+        message_set(error, "A transactional producer is idempotent; leave idempotence on");
+        return ERR_INVALID;
+    }
     struct producer *p = memory_zalloc(1, sizeof *p);
     p->client = client;
     p->env = client_env(client);
@@ -774,22 +263,18 @@ enum err producer_new(struct client *client, const struct producer_options *opti
     }
     p->producer_id = -1;
     map_init(&p->topics, env_random(p->env));
-    list_init(&p->requests);
     list_init(&p->active);
-    env_task_init(&p->send, run_send);
-    env_timer_init(&p->timer, fire);
-    p->listener.changed = metadata_changed;
-    list_init(&p->listener.link);
-    client_listen(client, &p->listener);
+    producer_send_init(p);
+    if (!slice_is_null(options->transactional_id)) producer_transaction_init(p);
     *producer = p;
     return ERR_NONE;
 }
 
 static void partition_free(struct producer *p, struct produce_partition *q) {
-    if (q->open != NULL) end_batch(p, q->open, ERR_CANCELLED, -1, -1, NULL);
+    if (q->open != NULL) producer_end_batch(p, q->open, ERR_CANCELLED, -1, -1, NULL);
     while (!list_is_empty(&q->queue)) {
         struct produce_batch *b = container_of(q->queue.next, struct produce_batch, link);
-        end_batch(p, b, ERR_CANCELLED, -1, -1, NULL);
+        producer_end_batch(p, b, ERR_CANCELLED, -1, -1, NULL);
     }
     memory_free(q);
 }
@@ -797,16 +282,13 @@ static void partition_free(struct producer *p, struct produce_partition *q) {
 void producer_free(struct producer *p) {
     if (p == NULL) return;
     p->ready = NULL;
-    client_unlisten(p->client, &p->listener);
-    while (!list_is_empty(&p->requests)) {
-        peer_cancel(&container_of(p->requests.next, struct produce_call, link)->request);
-    }
-    if (p->asking_id) client_call_cancel(&p->id_call);
+    producer_send_deinit(p);
+    if (p->transaction != NULL) producer_transaction_deinit(p);
     map_for_each(n, &p->topics) {
         struct produce_topic *t = container_of(n, struct produce_topic, by_name);
         while (!list_is_empty(&t->unassigned)) {
-            end_waiting(p, container_of(t->unassigned.next, struct waiting_record, link),
-                        ERR_CANCELLED, NULL);
+            producer_end_waiting(p, container_of(t->unassigned.next, struct waiting_record, link),
+                                 ERR_CANCELLED, NULL);
         }
         for (int32_t i = 0; i < t->partition_count; i++)
             partition_free(p, t->partitions[i]);
@@ -816,7 +298,5 @@ void producer_free(struct producer *p) {
         memory_free(t);
     }
     map_deinit(&p->topics);
-    env_timer_stop(p->env, &p->timer);
-    env_defer_cancel(p->env, &p->send);
     memory_free(p);
 }

@@ -86,8 +86,8 @@ enum producer_status producer_status(const struct producer *producer);
 typedef void producer_done(void *context, enum err result, const struct message *error);
 
 // Gets the producer's id and epoch: older producers of this transactional id are fenced, and their
-// open transaction is aborted. `done` of these four comes exactly once, never inside the call; one
-// of them at a time (ERR_BUSY otherwise).
+// open transaction is aborted. `done` of these four comes exactly once, and not inside the call but
+// for misuse: ERR_BUSY (one of them at a time), ERR_INVALID (no transactional id).
 void producer_init(struct producer *producer, producer_done *done, void *context);
 // ERR_INVALID with a sentence when there is a transaction already, or no producer_init before.
 MUST_CHECK enum err producer_begin(struct producer *producer, struct message *error);
@@ -96,7 +96,8 @@ MUST_CHECK enum err producer_begin(struct producer *producer, struct message *er
 void producer_send_offsets(struct producer *producer, const struct group_offset *offsets,
                            int32_t count, const struct group_identity *group, producer_done *done,
                            void *context);
-// Waits for all records; ERR of the first that failed makes the transaction ABORTABLE.
+// Waits for all records; one that failed makes the transaction ABORTABLE. When it is not known
+// whether the coordinator has heard (a timeout), the same call may be made again: it finds out.
 void producer_commit(struct producer *producer, producer_done *done, void *context);
 // Records not sent yet end with ERR_TRANSACTION_ABORTABLE.
 void producer_abort(struct producer *producer, producer_done *done, void *context);

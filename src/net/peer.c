@@ -44,6 +44,7 @@ struct peer {
     struct heap deadlines;
     int32_t next_correlation_id;
     struct version_range ranges[API_COUNT];
+    int16_t transaction_version;
 
     // The reply that is arriving.
     uint8_t size_bytes[4];
@@ -286,6 +287,11 @@ static void versions_done(struct peer_request *r, enum err result) {
         if (key < 0 || key >= API_COUNT) continue;
         p->ranges[key] = (struct version_range){answer->api_keys[i].min_version,
                                                 answer->api_keys[i].max_version, true};
+    }
+    p->transaction_version = 0;
+    for (int32_t i = 0; i < answer->finalized_features_count; i++) {
+        if (slice_equal_cstring(answer->finalized_features[i].name, "transaction.version"))
+            p->transaction_version = answer->finalized_features[i].max_version_level;
     }
     int16_t theirs = p->ranges[API_API_VERSIONS].max;
     bool older = err == ERR_UNSUPPORTED_VERSION && r->version > 0 && theirs < r->version;
@@ -533,6 +539,10 @@ void peer_cancel(struct peer_request *r) {
         p->request_count++;
     }
     finish(p, r, ERR_CANCELLED);
+}
+
+int16_t peer_transaction_version(const struct peer *p) {
+    return p->transaction_version;
 }
 
 bool peer_api_range(const struct peer *p, enum api_key api, int16_t *min, int16_t *max) {

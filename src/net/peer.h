@@ -78,6 +78,9 @@ void peer_cancel(struct peer_request *request);
 
 // What the other side answered to ApiVersions; false before that or when it does not have the API.
 bool peer_api_range(const struct peer *peer, enum api_key api, int16_t *min, int16_t *max);
+// The finalized level of transaction.version (KIP-890), as of the connection's beginning; 0 when
+// nothing is known yet.
+int16_t peer_transaction_version(const struct peer *peer);
 // The sentence of the last connection failure; empty when none.
 const char *peer_error(const struct peer *peer);
 size_t peer_request_count(const struct peer *peer);
