@@ -7,6 +7,7 @@
 #   kgo     franz-go's own tests
 #   sarama  sarama's own tests, toxiproxy
 #   java    the jars of Apache Kafka 4.3.1 and 4.4.0
+#   streams the jars of Kafka Streams with its smoke test
 # Everything that is not a Debian package goes to ~/.cache/taccola (or TACCOLA_CACHE).
 # A part that is there already costs nothing; a stamp holds the checksum of what was asked for.
 set -euo pipefail
@@ -106,6 +107,16 @@ part_sarama() {
     stamp sarama "$version $proxy"
 }
 
+part_streams() {
+    need java; need mvn
+    local tag
+    tag=$(sum "$tests/streams/pom.xml")
+    stamped streams "$tag" && return 0
+    mvn -q -B -f "$tests/streams/pom.xml" dependency:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$cache/libs-streams"
+    stamp streams "$tag"
+}
+
 part_java() {
     need java; need mvn
     local v tag
@@ -121,7 +132,7 @@ part_java() {
 (($#)) || set -- apt python node go java
 for part in "$@"; do
     case $part in
-    apt | python | node | go | kgo | sarama | java) "part_$part" ;;
-    *) echo "no part $part; there are: apt python node go kgo sarama java" && exit 2 ;;
+    apt | python | node | go | kgo | sarama | java | streams) "part_$part" ;;
+    *) echo "no part $part; there are: apt python node go kgo sarama java streams" && exit 2 ;;
     esac
 done

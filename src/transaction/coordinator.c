@@ -157,6 +157,8 @@ static void abort_timed_out(struct runtime_timer *timer) {
         const struct transaction_id *id = container_of(n, struct transaction_id, by_id);
         if (transaction_has_timed_out(&id->now, now_ms)) run_own(s, id->id, time_out);
     }
+    // Some records per transaction: the log grows faster than housekeeping comes.
+    partition_log_shrink(s->log);
     start_timeouts(s);
 }
 
@@ -178,7 +180,6 @@ static void housekeep(struct runtime_timer *timer) {
         const struct transaction_id *id = container_of(n, struct transaction_id, by_id);
         if (is_expired(s, id)) run_own(s, id->id, expire);
     }
-    partition_log_shrink(s->log);
     start_housekeeping(s);
 }
 

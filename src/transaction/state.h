@@ -31,8 +31,8 @@ struct transaction_shard {
     struct map ids;  // of transaction_id
     bool is_loaded;
     bool is_stopping;
-    struct runtime_timer timeouts;      // aborts transactions that last too long
-    struct runtime_timer housekeeping;  // forgets unused ids, shrinks the log
+    struct runtime_timer timeouts;      // aborts transactions that last too long, shrinks the log
+    struct runtime_timer housekeeping;  // forgets unused ids
 };
 
 struct transaction_id {

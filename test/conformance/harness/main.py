@@ -21,7 +21,7 @@ import wire  # noqa: E402
 # The order is that of the cost: what is quick and says most comes first.
 LANES = ['corner', 'configs', 'admin', 'consumer-groups', 'codec', 'versions', 'badinput', 'kcat', 'librdkafka', 'python', 'node', 'go', 'kgo',
          'sarama', 'java',
-         'java-tools', 'kill', 'golden', 'exchange']
+         'java-tools', 'kill', 'streams', 'golden', 'exchange']
 
 
 class CannotRun(Exception):
