@@ -62,6 +62,10 @@ static void created(struct client_call *call, enum err result) {
         result =
             response->topics_count == 1 ? err_of_wire(response->topics[0].error_code) : ERR_CORRUPT;
     }
+    if (result == ERR_NONE && !a->is_extra) {  // the first topic: before all faults
+        const struct create_topics_response *response = call->response;
+        place_of(a->clients, response->topics[0].topic_id, 0);
+    }
     client_call_release(call);
     // Exists already: an earlier try arrived, its answer did not.
     bool there = result == ERR_NONE || result == ERR_TOPIC_ALREADY_EXISTS;
@@ -85,7 +89,7 @@ static void create(struct admin *a, int32_t partitions) {
     a->topic.replication_factor = 1;
     a->call = (struct client_call){.target = CLIENT_ANY,
                                    .api = API_CREATE_TOPICS,
-                                   .version_min = 2,
+                                   .version_min = 7,
                                    .version_max = INT16_MAX,
                                    .message = &a->request,
                                    .done = created};

@@ -6,6 +6,15 @@
 #include "sim/cluster.h"
 #include "sim/run.h"
 
+// The partitions that groups divide among their members, numbered so that a set of them is one
+// integer: those of CLIENT_TOPIC first, then four for each topic that a shifter made.
+enum { PLACES_MAX = 63, PLACES_PER_TOPIC = 4, PLACE_TOPICS_MAX = 16 };
+
+struct place_topic {
+    struct uuid id;
+    int32_t first;
+};
+
 // What clients share; it lives outside of the nodes.
 struct clients {
     struct sim *sim;
@@ -23,9 +32,20 @@ struct clients {
     bool last_read_done;
     bool group_is_settled;
     bool consumers_are_settled;
+    struct place_topic places[PLACE_TOPICS_MAX];  // known by their ids; [0] is CLIENT_TOPIC
+    int32_t place_topic_count;
+    uint64_t records_places;  // of CLIENT_TOPIC
+    uint64_t places_there;    // at the end: of all topics; 0: not known yet
 };
 
-#define CLIENT_TOPIC "records"
+#define CLIENT_TOPIC   "records"
+#define SHIFTING_TOPIC "shifting-%d"  // made, grown and deleted, one after the other
+
+// The place of a partition; a topic that is not known yet gets its places. -1: no place is left.
+int32_t place_of(struct clients *clients, struct uuid topic_id, int32_t partition);
+// The partitions of clients->places[topic] in a set of places; returns how many.
+int32_t places_in_topic(const struct clients *clients, int32_t topic, uint64_t places,
+                        int32_t *partitions);
 
 static inline void clients_rest(struct clients *clients) {
     if (--clients->busy == 0) clients->at_rest = true;
@@ -54,6 +74,8 @@ void last_reader_start(struct env *env, struct clients *clients);
 void topic_create_start(struct env *env, struct clients *clients);
 // Creates one topic after the other and changes a configuration until closing.
 void admin_start(struct env *env, struct clients *clients);
+// Creates topics, adds partitions, deletes them, one after the other; at the end sets places_there.
+void shifter_start(struct env *env, struct clients *clients);
 struct group_ledger;
 // A group of members of the classic protocol; at rest when it has settled after the closing.
 void members_start(struct env *env, struct clients *clients, struct group_ledger *groups,

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "sim/internal.h"
 
-enum { PARTITIONS_MAX = 32, CLIENTS_MAX = 32, GENERATIONS_MAX = 20000, IDENTITIES_MAX = 20000 };
+enum { PARTITIONS_MAX = 64, CLIENTS_MAX = 256, GENERATIONS_MAX = 20000, IDENTITIES_MAX = 50000 };
 
 struct generation {
     int32_t owners[PARTITIONS_MAX];  // identity + 1; 0: nobody was told
@@ -17,6 +17,14 @@ struct group_client {
     uint64_t heard_ns;  // when it sent the last heartbeat that was answered as fine
 };
 
+struct committed {
+    int64_t wanted;  // the highest that was sent
+    int64_t acked;   // the highest that was acknowledged
+    int32_t acked_epoch;
+    int64_t doubted;  // the lowest of those without an answer; INT64_MAX: none
+    int32_t doubted_epoch;
+};
+
 struct group_ledger {
     struct ledger *ledger;
     int32_t partition_count;
@@ -26,8 +34,7 @@ struct group_ledger {
     struct group_client clients[CLIENTS_MAX];
     int32_t *clients_of;  // of each identity
     int32_t identity_count;
-    int64_t acked[PARTITIONS_MAX];   // highest commit that was acknowledged
-    int64_t wanted[PARTITIONS_MAX];  // highest commit that was sent
+    struct committed committed[PARTITIONS_MAX];
     uint64_t commits;
     uint64_t assignments;
 };
@@ -44,7 +51,7 @@ struct group_ledger *group_ledger_new(struct ledger *ledger, int32_t partition_c
     for (int32_t i = 0; i < CLIENTS_MAX; i++)
         groups->clients[i].generation = -1;
     for (int32_t i = 0; i < PARTITIONS_MAX; i++)
-        groups->acked[i] = groups->wanted[i] = -1;
+        groups->committed[i] = (struct committed){-1, -1, -1, INT64_MAX, -1};
     return groups;
 }
 
@@ -105,13 +112,13 @@ void group_ledger_gone(struct group_ledger *groups, int32_t client) {
     groups->clients[client].owned = 0;
 }
 
-bool group_ledger_is_settled(const struct group_ledger *groups) {
+bool group_ledger_is_settled(const struct group_ledger *groups, uint64_t partitions) {
     uint64_t owned = 0;
     for (int32_t i = 0; i < groups->client_count; i++) {
         if (groups->clients[i].generation != groups->newest) return false;
         owned |= groups->clients[i].owned;
     }
-    return owned == (UINT64_C(1) << groups->partition_count) - 1;
+    return partitions != 0 && owned == partitions;
 }
 
 void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch,
@@ -146,16 +153,31 @@ void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t ow
 }
 
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset) {
-    groups->wanted[partition] = MAX(groups->wanted[partition], offset);
+    struct committed *c = &groups->committed[partition];
+    c->wanted = MAX(c->wanted, offset);
 }
 
-void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset) {
-    groups->acked[partition] = MAX(groups->acked[partition], offset);
+void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset,
+                            int32_t epoch) {
+    struct committed *c = &groups->committed[partition];
     groups->commits++;
+    if (epoch < c->acked_epoch) return;  // the answer was late; others have gone on
+    bool doubt_is_over = c->doubted != INT64_MAX && epoch > c->doubted_epoch;
+    c->acked = doubt_is_over ? offset : MAX(c->acked, offset);
+    c->acked_epoch = epoch;
+    if (doubt_is_over) c->doubted = INT64_MAX;
+}
+
+void group_ledger_doubted(struct group_ledger *groups, int32_t partition, int64_t offset,
+                          int32_t epoch) {
+    struct committed *c = &groups->committed[partition];
+    c->doubted = MIN(c->doubted, offset);
+    c->doubted_epoch = MAX(c->doubted_epoch, epoch);
 }
 
 int64_t group_ledger_offset(const struct group_ledger *groups, int32_t partition) {
-    return groups->acked[partition];
+    const struct committed *c = &groups->committed[partition];
+    return MIN(c->acked, c->doubted);
 }
 
 void group_ledger_fetched(struct group_ledger *groups, int32_t partition, int64_t offset,
@@ -164,7 +186,7 @@ void group_ledger_fetched(struct group_ledger *groups, int32_t partition, int64_
         ledger_violate(groups->ledger,
                        "the committed offset of partition %d went back from %lld to %lld",
                        partition, (long long)floor, (long long)offset);
-    } else if (offset > groups->wanted[partition]) {
+    } else if (offset > groups->committed[partition].wanted) {
         ledger_violate(groups->ledger, "nobody committed offset %lld of partition %d",
                        (long long)offset, partition);
     }

@@ -5,7 +5,8 @@
 //   In one generation a partition has one owner. Generations only grow once an assignment of theirs
 //   was answered (one that was joined only may come again after a crash, as in Kafka). A committed
 //   offset never goes back: owners only commit higher than what they fetched, so a fetch answers at
-//   least what was acknowledged before it was asked, and only what somebody committed. After
+//   least what was acknowledged before it was asked (or a commit without an answer that came late,
+//   until one of a later epoch was acknowledged), and only what somebody committed. After
 //   healing all members are in one generation that covers all partitions.
 #pragma once
 
@@ -29,8 +30,8 @@ void group_ledger_assigned(struct group_ledger *groups, int32_t identity, int32_
                            uint64_t owned);
 // The client has no membership any more (it left, crashed, or was told so).
 void group_ledger_gone(struct group_ledger *groups, int32_t client);
-// All clients own their part of one generation, and together everything.
-bool group_ledger_is_settled(const struct group_ledger *groups);
+// All clients own their part of one generation, and together exactly these partitions.
+bool group_ledger_is_settled(const struct group_ledger *groups, uint64_t partitions);
 
 // ---- The consumer protocol (KIP-848) ----
 
@@ -44,7 +45,12 @@ void group_ledger_given(struct group_ledger *groups, int32_t client, uint64_t ow
 void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t owned);
 
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset);
-void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset);
+void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset,
+                            int32_t epoch);
+// Nobody knows what becomes of this commit: it may still be on its way, and count until the
+// coordinator has gone on to a later epoch.
+void group_ledger_doubted(struct group_ledger *groups, int32_t partition, int64_t offset,
+                          int32_t epoch);
 // What a fetch must answer at least: ask before sending it.
 int64_t group_ledger_offset(const struct group_ledger *groups, int32_t partition);
 void group_ledger_fetched(struct group_ledger *groups, int32_t partition, int64_t offset,

@@ -4,161 +4,93 @@
 // nothing had happened, committing for a generation that is long past.
 #include <stdio.h>
 
-#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/memory.h"
-#include "net/peer.h"
-#include "sim/clients.h"
-#include "sim/group_ledger.h"
+#include "sim/group_client.h"
 
 #define MS         UINT64_C(1000000)
 #define GROUP_NAME SLICE_LITERAL("workers")
 
-enum { SESSION_MS = 1500, REBALANCE_MS = 2500, MEMBER_ID_MAX = 128, ASSIGNMENT_SIZE = 8 };
+enum { SESSION_MS = 1500, REBALANCE_MS = 2500, REQUEST_MS = 800, ASSIGNMENT_SIZE = 8 };
 
 enum step { STEP_FIND, STEP_JOIN, STEP_SYNC, STEP_FETCH, STEP_COMMIT, STEP_HEARTBEAT, STEP_LEAVE };
 
 struct member {
-    struct env *env;
-    struct clients *clients;
-    struct group_ledger *groups;
-    int32_t number;
-    int32_t identity;  // in the ledger, of the member id
-    struct peer *peer;
-    struct env_timer timer;
-    struct peer_request request;
-    struct arena arena;  // of the request under way
-    enum step step;      // to be done next, or under way
-    char id[MEMBER_ID_MAX];
-    int32_t generation;
+    struct group_client c;
+    int32_t identity;                // in the ledger, of the member id
+    enum step step;                  // to be done next, or under way
     int32_t floor;                   // of the join or heartbeat under way
+    bool reads_more;                 // another subscription than the others'
     struct sync_group_request sync;  // with the assignments, when this member leads
     struct arena sync_arena;
-    uint64_t owned;
-    int64_t positions[64];
-    int64_t floors[64];  // of the fetch under way
-    bool is_last;        // only fetches all offsets once
+    bool is_last;  // only fetches all offsets once
 };
 
 static uint64_t below(struct member *m, uint64_t bound) {
-    return env_random(m->env) % bound;
+    return group_client_below(&m->c, bound);
 }
 
 static void next(struct member *m, enum step step, uint64_t delay_ns) {
     m->step = step;
-    env_timer_start(m->env, &m->timer, env_now_ns(m->env) + delay_ns);
+    group_client_wait(&m->c, delay_ns);
 }
 
 static void member_done(struct peer_request *request, enum err result);
 
-static void ask(struct member *m, enum api_key api, void *message, int16_t version_max,
-                uint64_t timeout_ms) {
-    m->request = (struct peer_request){.api = api,
-                                       .version_min = 1,
-                                       .version_max = version_max,
-                                       .message = message,
-                                       .deadline_ns = env_now_ns(m->env) + timeout_ms * MS,
-                                       .done = member_done};
-    peer_send(m->peer, &m->request);
-}
-
 static void forget_membership(struct member *m) {
-    m->id[0] = '\0';
-    m->generation = -1;
-    m->owned = 0;
-    group_ledger_gone(m->groups, m->number);
+    m->c.id[0] = '\0';
+    m->c.epoch = -1;
+    m->c.owned = 0;
+    group_ledger_gone(m->c.groups, m->c.number);
 }
 
 // ---- Requests ----
 
-static void find(struct member *m) {
-    struct find_coordinator_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
-    codec_init(&find_coordinator_request_codec, r);
-    r->key = GROUP_NAME;
-    ask(m, API_FIND_COORDINATOR, r, 3, 800);
-}
-
 static void join(struct member *m) {
-    struct join_group_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
+    struct join_group_request *r = arena_zalloc(&m->c.arena, 1, sizeof *r);
     codec_init(&join_group_request_codec, r);
     r->group_id = GROUP_NAME;
     r->session_timeout_ms = SESSION_MS;
     r->rebalance_timeout_ms = REBALANCE_MS;
-    r->member_id = slice_cstring(m->id);
+    r->member_id = slice_cstring(m->c.id);
     r->protocol_type = SLICE_LITERAL("consumer");
-    r->protocols = join_group_request_protocol_new(&m->arena, 1);
+    r->protocols = join_group_request_protocol_new(&m->c.arena, 1);
     r->protocols_count = 1;
     r->protocols[0].name = SLICE_LITERAL("range");
     // ConsumerProtocolSubscription v0: version, topics, no user data.
-    static const uint8_t subscription[] = {0,   0,   0,   0,   0,   1,   0,   7,   'r', 'e',
-                                           'c', 'o', 'r', 'd', 's', 255, 255, 255, 255};
-    r->protocols[0].metadata = slice_of(subscription, sizeof subscription);
-    m->floor = group_ledger_generation(m->groups);
-    ask(m, API_JOIN_GROUP, r, 9, REBALANCE_MS + 3000);
+    static const uint8_t usual[] = {0,   0,   0,   0,   0,   1,   0,   7,   'r', 'e',
+                                    'c', 'o', 'r', 'd', 's', 255, 255, 255, 255};
+    static const uint8_t more[] = {0,   0,   0,   0,   0, 2, 0,   7,   'r', 'e', 'c',
+                                   'o', 'r', 'd', 's', 0, 1, 'x', 255, 255, 255, 255};
+    r->protocols[0].metadata =
+        m->reads_more ? slice_of(more, sizeof more) : slice_of(usual, sizeof usual);
+    m->floor = group_ledger_generation(m->c.groups);
+    group_client_ask(&m->c, API_JOIN_GROUP, r, 1, 9, REBALANCE_MS + 3000, member_done);
 }
 
 static void sync_group(struct member *m) {
     m->sync.group_id = GROUP_NAME;
-    m->sync.generation_id = m->generation;
-    m->sync.member_id = slice_cstring(m->id);
-    ask(m, API_SYNC_GROUP, &m->sync, 4, REBALANCE_MS + 1000);
-}
-
-static void fetch(struct member *m) {
-    struct offset_fetch_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
-    codec_init(&offset_fetch_request_codec, r);
-    r->group_id = GROUP_NAME;
-    r->topics_count = 1;
-    r->topics = offset_fetch_request_topic_new(&m->arena, 1);
-    r->topics[0].name = SLICE_LITERAL(CLIENT_TOPIC);
-    r->topics[0].partition_indexes = arena_zalloc(&m->arena, 64, sizeof(int32_t));
-    for (int32_t i = 0; i < m->clients->partition_count; i++) {
-        if ((m->owned >> i & 1) == 0) continue;
-        r->topics[0].partition_indexes[r->topics[0].partition_indexes_count++] = i;
-        m->floors[i] = group_ledger_offset(m->groups, i);
-    }
-    ask(m, API_OFFSET_FETCH, r, 7, 800);
-}
-
-static void commit(struct member *m) {
-    struct offset_commit_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
-    codec_init(&offset_commit_request_codec, r);
-    r->group_id = GROUP_NAME;
-    r->generation_id_or_member_epoch = m->generation;
-    r->member_id = slice_cstring(m->id);
-    r->topics_count = 1;
-    r->topics = offset_commit_request_topic_new(&m->arena, 1);
-    r->topics[0].name = SLICE_LITERAL(CLIENT_TOPIC);
-    r->topics[0].partitions = offset_commit_request_partition_new(&m->arena, 64);
-    for (int32_t i = 0; i < m->clients->partition_count; i++) {
-        if ((m->owned >> i & 1) == 0) continue;
-        m->positions[i] += 1 + (int64_t)below(m, 5);
-        group_ledger_committing(m->groups, i, m->positions[i]);
-        struct offset_commit_request_partition *p =
-            &r->topics[0].partitions[r->topics[0].partitions_count++];
-        p->partition_index = i;
-        p->committed_offset = m->positions[i];
-        p->committed_metadata = SLICE_EMPTY;
-    }
-    ask(m, API_OFFSET_COMMIT, r, 9, 800);
+    m->sync.generation_id = m->c.epoch;
+    m->sync.member_id = slice_cstring(m->c.id);
+    group_client_ask(&m->c, API_SYNC_GROUP, &m->sync, 1, 4, REBALANCE_MS + 1000, member_done);
 }
 
 static void heartbeat(struct member *m) {
-    struct heartbeat_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
+    struct heartbeat_request *r = arena_zalloc(&m->c.arena, 1, sizeof *r);
     codec_init(&heartbeat_request_codec, r);
     r->group_id = GROUP_NAME;
-    r->generation_id = m->generation;
-    r->member_id = slice_cstring(m->id);
-    m->floor = group_ledger_generation(m->groups);
-    ask(m, API_HEARTBEAT, r, 4, 800);
+    r->generation_id = m->c.epoch;
+    r->member_id = slice_cstring(m->c.id);
+    m->floor = group_ledger_generation(m->c.groups);
+    group_client_ask(&m->c, API_HEARTBEAT, r, 1, 4, REQUEST_MS, member_done);
 }
 
 static void leave(struct member *m) {
-    struct leave_group_request *r = arena_zalloc(&m->arena, 1, sizeof *r);
+    struct leave_group_request *r = arena_zalloc(&m->c.arena, 1, sizeof *r);
     codec_init(&leave_group_request_codec, r);
     r->group_id = GROUP_NAME;
-    r->member_id = slice_cstring(m->id);
-    ask(m, API_LEAVE_GROUP, r, 2, 800);
+    r->member_id = slice_cstring(m->c.id);
+    group_client_ask(&m->c, API_LEAVE_GROUP, r, 1, 2, REQUEST_MS, member_done);
 }
 
 // ---- Answers ----
@@ -173,12 +105,13 @@ static void refused(struct member *m, enum err err) {
             break;
         case ERR_ILLEGAL_GENERATION:
         case ERR_REBALANCE_IN_PROGRESS:
-            group_ledger_gone(m->groups, m->number);
+            group_ledger_gone(m->c.groups, m->c.number);
             next(m, STEP_JOIN, 0);
             break;
         default:
+            if (m->step == STEP_COMMIT) group_client_doubt_commit(&m->c);
             if (!err_retriable(err) && err != ERR_COORDINATOR_NOT_AVAILABLE) {
-                ledger_violate(m->clients->ledger, "member %d: step %d answers %s", m->number,
+                ledger_violate(m->c.clients->ledger, "member %d: step %d answers %s", m->c.number,
                                (int)m->step, err_name(err));
             }
             next(m, m->step == STEP_LEAVE ? STEP_JOIN : m->step, 50 * MS + below(m, 100 * MS));
@@ -194,7 +127,7 @@ static void assign(struct member *m, const struct join_group_response *joined) {
     m->sync.assignments_count = count;
     for (int32_t i = 0; i < count; i++) {
         uint64_t owned = 0;
-        for (int32_t p = i; p < m->clients->partition_count; p += count)
+        for (int32_t p = i; p < m->c.clients->partition_count; p += count)
             owned |= UINT64_C(1) << p;
         uint8_t *bytes = arena_alloc(&m->sync_arena, ASSIGNMENT_SIZE);
         store_u64(bytes, owned);
@@ -204,9 +137,9 @@ static void assign(struct member *m, const struct join_group_response *joined) {
 }
 
 static void take_id(struct member *m, struct slice id) {
-    if (slice_equal_cstring(id, m->id)) return;
-    snprintf(m->id, sizeof m->id, "%.*s", SLICE_PRINT(id));
-    m->identity = group_ledger_identity(m->groups, m->number);
+    if (slice_equal_cstring(id, m->c.id)) return;
+    snprintf(m->c.id, sizeof m->c.id, "%.*s", SLICE_PRINT(id));
+    m->identity = group_ledger_identity(m->c.groups, m->c.number);
 }
 
 static void joined(struct member *m, const struct join_group_response *response) {
@@ -221,8 +154,8 @@ static void joined(struct member *m, const struct join_group_response *response)
         return;
     }
     take_id(m, response->member_id);
-    m->generation = response->generation_id;
-    group_ledger_joined(m->groups, m->generation, m->floor);
+    m->c.epoch = response->generation_id;
+    group_ledger_joined(m->c.groups, m->c.epoch, m->floor);
     codec_init(&sync_group_request_codec, &m->sync);
     if (slice_equal(response->leader, response->member_id)) assign(m, response);
     next(m, STEP_SYNC, below(m, 5 * MS));
@@ -234,70 +167,54 @@ static void synced(struct member *m, const struct sync_group_response *response)
         refused(m, err);
         return;
     }
-    m->owned =
+    m->c.owned =
         response->assignment.size == ASSIGNMENT_SIZE ? load_u64(response->assignment.data) : 0;
-    group_ledger_assigned(m->groups, m->identity, m->generation, m->owned);
-    next(m, m->owned != 0 ? STEP_FETCH : STEP_HEARTBEAT, 0);
+    m->c.unfetched = m->c.owned;
+    group_ledger_assigned(m->c.groups, m->identity, m->c.epoch, m->c.owned);
+    next(m, m->c.owned != 0 ? STEP_FETCH : STEP_HEARTBEAT, 0);
 }
 
 static void work_on(struct member *m) {
-    if (m->clients->is_closing) {
-        next(m, STEP_HEARTBEAT, 100 * MS);
+    if (m->c.clients->is_closing) {
+        next(m, STEP_HEARTBEAT, m->c.pace_ns);
         return;
     }
-    bool steady = m->number == 0;  // one that always behaves, so that the group is never empty
+    bool steady = m->c.number == 0;  // one that always behaves, so that the group is never empty
     uint64_t mood = steady ? 1000 : below(m, 200);
     if (mood == 0) {
         next(m, STEP_LEAVE, 0);
     } else if (mood == 1) {  // crash: the coordinator hears nothing
         forget_membership(m);
         next(m, STEP_JOIN, below(m, 3000 * MS));
-    } else if (mood == 2 && m->owned != 0) {  // silence, then on with what was
+    } else if (mood == 2 && m->c.owned != 0) {  // silence, then on with what was
         next(m, below(m, 2) == 0 ? STEP_COMMIT : STEP_HEARTBEAT, below(m, 2 * SESSION_MS) * MS);
+    } else if (mood == 3) {  // subscribes to something else, which it says by joining again
+        m->reads_more = !m->reads_more;
+        next(m, STEP_JOIN, 0);
     } else {
-        next(m, m->owned != 0 && mood % 3 != 0 ? STEP_COMMIT : STEP_HEARTBEAT, below(m, 60 * MS));
+        next(m, m->c.owned != 0 && mood % 3 != 0 ? STEP_COMMIT : STEP_HEARTBEAT,
+             below(m, m->c.pace_ns));
     }
 }
 
 static void fetched(struct member *m, const struct offset_fetch_response *response) {
-    enum err err = err_of_wire(response->error_code);
-    if (err != ERR_NONE || response->topics_count != 1) {
-        refused(m, err == ERR_NONE ? ERR_CORRUPT : err);
-        return;
-    }
-    for (int32_t i = 0; i < response->topics[0].partitions_count; i++) {
-        const struct offset_fetch_response_partition *p = &response->topics[0].partitions[i];
-        if (p->error_code != 0 || p->partition_index < 0 ||
-            p->partition_index >= m->clients->partition_count) {
-            refused(m, err_of_wire(p->error_code));
-            return;
-        }
-        group_ledger_fetched(m->groups, p->partition_index, p->committed_offset,
-                             m->floors[p->partition_index]);
-        m->positions[p->partition_index] = p->committed_offset;
-    }
-    if (m->is_last) {
-        m->clients->last_read_done = true;
+    enum err err = group_client_fetched(&m->c, response);
+    if (err != ERR_NONE) {
+        refused(m, err);
+    } else if (m->is_last) {
+        m->c.clients->last_read_done = true;
     } else {
         work_on(m);
     }
 }
 
 static void committed(struct member *m, const struct offset_commit_response *response) {
-    const struct offset_commit_response_topic *t =
-        response->topics_count == 1 ? &response->topics[0] : NULL;
-    enum err err = t == NULL || t->partitions_count == 0 ? ERR_CORRUPT
-                                                         : err_of_wire(t->partitions[0].error_code);
+    enum err err = group_client_committed(&m->c, response);
     if (err != ERR_NONE) {
         refused(m, err);
-        return;
+    } else {
+        work_on(m);
     }
-    for (int32_t i = 0; i < t->partitions_count; i++) {
-        int32_t partition = t->partitions[i].partition_index;
-        if (t->partitions[i].error_code == 0)
-            group_ledger_committed(m->groups, partition, m->positions[partition]);
-    }
-    work_on(m);
 }
 
 static void heard(struct member *m, const struct heartbeat_response *response) {
@@ -305,7 +222,7 @@ static void heard(struct member *m, const struct heartbeat_response *response) {
     if (err != ERR_NONE) {
         refused(m, err);
     } else {
-        group_ledger_alive(m->groups, m->generation, m->floor);
+        group_ledger_alive(m->c.groups, m->c.epoch, m->floor);
         work_on(m);
     }
 }
@@ -347,32 +264,32 @@ static void answered(struct member *m, const void *response) {
 }
 
 static void member_done(struct peer_request *request, enum err result) {
-    struct member *m = container_of(request, struct member, request);
+    struct member *m = container_of(request, struct member, c.request);
     if (result == ERR_NONE) {
         answered(m, request->response);
     } else if (result == ERR_CORRUPT || result == ERR_UNSUPPORTED_VERSION) {
-        ledger_violate(m->clients->ledger, "member %d: step %d: %s", m->number, (int)m->step,
+        ledger_violate(m->c.clients->ledger, "member %d: step %d: %s", m->c.number, (int)m->step,
                        err_name(result));
     } else {
         // No answer. A join may have happened all the same: it is sent again.
+        if (m->step == STEP_COMMIT) group_client_doubt_commit(&m->c);
         next(m, m->step, 20 * MS + below(m, 100 * MS));
     }
-    peer_request_release(request);
-    arena_reset(&m->arena);
+    group_client_release(&m->c);
 }
 
 // ---- Life ----
 
 static void member_go_on(struct env_timer *timer) {
-    struct member *m = container_of(timer, struct member, timer);
-    if (m->clients->is_closing && !m->clients->group_is_settled &&
-        group_ledger_is_settled(m->groups)) {
-        m->clients->group_is_settled = true;
-        clients_rest(m->clients);
+    struct member *m = container_of(timer, struct member, c.timer);
+    if (m->c.clients->is_closing && !m->c.clients->group_is_settled &&
+        group_ledger_is_settled(m->c.groups, m->c.clients->records_places)) {
+        m->c.clients->group_is_settled = true;
+        clients_rest(m->c.clients);
     }
     switch (m->step) {
         case STEP_FIND:
-            find(m);
+            group_client_find(&m->c, member_done);
             break;
         case STEP_JOIN:
             join(m);
@@ -381,10 +298,10 @@ static void member_go_on(struct env_timer *timer) {
             sync_group(m);
             break;
         case STEP_FETCH:
-            fetch(m);
+            group_client_fetch(&m->c, false, member_done);
             break;
         case STEP_COMMIT:
-            commit(m);
+            group_client_commit(&m->c, false, member_done);
             break;
         case STEP_HEARTBEAT:
             heartbeat(m);
@@ -396,22 +313,21 @@ static void member_go_on(struct env_timer *timer) {
 }
 
 static struct member *member_new(struct env *env, struct clients *clients,
-                                 struct group_ledger *groups, int32_t number) {
+                                 struct group_ledger *groups, int32_t number, int32_t count) {
     struct member *m = memory_zalloc(1, sizeof *m);
-    m->env = env;
-    m->clients = clients;
-    m->groups = groups;
-    m->number = number;
-    m->generation = -1;
-    arena_init(&m->arena);
+    struct group_client_options options = {.env = env,
+                                           .clients = clients,
+                                           .groups = groups,
+                                           .who = "member",
+                                           .group = GROUP_NAME,
+                                           .number = number,
+                                           .member_count = count,
+                                           .go_on = member_go_on};
+    m->c.epoch = -1;
+    m->step = STEP_FIND;
     arena_init(&m->sync_arena);
     codec_init(&sync_group_request_codec, &m->sync);
-    struct peer_options options = peer_options_default();
-    options.host = SLICE_LITERAL("broker");
-    options.port = 9092;
-    m->peer = peer_new(env, &options);
-    env_timer_init(&m->timer, member_go_on);
-    next(m, STEP_FIND, below(m, 300 * MS));
+    group_client_init(&m->c, &options);
     return m;
 }
 
@@ -419,11 +335,11 @@ void members_start(struct env *env, struct clients *clients, struct group_ledger
                    int32_t count) {
     if (count > 0) clients->busy++;  // the group as a whole
     for (int32_t i = 0; i < count; i++)
-        member_new(env, clients, groups, i);
+        member_new(env, clients, groups, i, count);
 }
 
 void last_offsets_start(struct env *env, struct clients *clients, struct group_ledger *groups) {
-    struct member *m = member_new(env, clients, groups, 0);
+    struct member *m = member_new(env, clients, groups, 0, 1);
     m->is_last = true;
-    m->owned = (UINT64_C(1) << clients->partition_count) - 1;
+    m->c.owned = m->c.unfetched = (UINT64_C(1) << clients->partition_count) - 1;
 }

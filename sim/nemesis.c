@@ -25,6 +25,10 @@ static void heal_network(void *context) {
     struct nemesis *nemesis = context;
     sim_network_heal(nemesis->cluster->sim);
 }
+static void heal_latency(void *context) {
+    struct nemesis *nemesis = context;
+    sim_network_latency(nemesis->cluster->sim, SIM_LATENCY_MIN_NS, SIM_LATENCY_MAX_NS);
+}
 static void heal_disk_speed(void *context) {
     struct nemesis *nemesis = context;
     sim_disk_slow(nemesis->cluster->node, 0);
@@ -102,12 +106,19 @@ static void bring(struct nemesis *nemesis, enum fault fault) {
             note(nemesis, "the clock jumps");
             jump_clock(nemesis);
             break;
+        case FAULT_DELAY:
+            note(nemesis, "slow network");
+            sim_network_latency(cluster->sim, 0, draw(nemesis, 2000 * NS_PER_MS) + 1);
+            sim_at(cluster->sim, draw(nemesis, 2000 * NS_PER_MS), heal_latency, nemesis);
+            break;
+        case FAULT_COUNT:
+            break;
     }
 }
 
 static enum fault choose(struct nemesis *nemesis) {
     for (;;) {
-        uint32_t fault = UINT32_C(1) << draw(nemesis, 10);
+        uint32_t fault = UINT32_C(1) << draw(nemesis, FAULT_COUNT);
         if (nemesis->scenario->faults & fault) return (enum fault)fault;
     }
 }
@@ -134,6 +145,7 @@ void nemesis_start(struct nemesis *nemesis) {
 void nemesis_stop(struct nemesis *nemesis) {
     nemesis->is_over = true;
     heal_network(nemesis);
+    heal_latency(nemesis);
     heal_disk_speed(nemesis);
     heal_disk_space(nemesis);
     sim_disk_fail(nemesis->cluster->node, SIM_FAULT_SYNC, 0);

@@ -19,6 +19,8 @@ struct run {
     struct ledger *ledger;
     struct group_ledger *groups;
     struct group_ledger *consumers;  // of the consumer protocol
+    int32_t member_count;
+    int32_t consumer_count;
     struct cluster cluster;
     struct clients clients;
     struct nemesis nemesis;
@@ -51,6 +53,7 @@ static void start_writers(void *context) {
         writer_start(env, &run->clients, WRITER_SPOILER);
     for (int32_t i = 0; i < scenario->admins; i++)
         admin_start(env, &run->clients);
+    if (scenario->shifter) shifter_start(env, &run->clients);
 }
 
 static void start_streams(void *context) {
@@ -69,10 +72,9 @@ static void start_readers(void *context) {
 
 static void start_members(void *context) {
     struct run *run = context;
-    members_start(sim_node_env(run->streams, 0), &run->clients, run->groups,
-                  run->scenario->members);
+    members_start(sim_node_env(run->streams, 0), &run->clients, run->groups, run->member_count);
     consumer_members_start(sim_node_env(run->streams, 0), &run->clients, run->consumers,
-                           run->scenario->consumers);
+                           run->consumer_count);
 }
 
 static void start_last_offsets(void *context) {
@@ -121,6 +123,7 @@ static void run_steps(struct run *run) {
     sim_run(run->sim, run->scenario->duration_ms * NS_PER_MS, ledger_is_violated(run->ledger));
     nemesis_stop(&run->nemesis);
     run->clients.is_closing = true;
+    if (!run->scenario->shifter) run->clients.places_there = run->clients.records_places;
     if (run->clients.busy == 0) run->clients.at_rest = true;
     if (!wait_for(run, &run->clients.at_rest, REST_LIMIT,
                   "producers are not at rest, or the group has not settled"))
@@ -145,6 +148,11 @@ static void run_steps(struct run *run) {
     wait_for(run, &run->clients.last_read_done, REST_LIMIT, "topics are not listed");
 }
 
+static int32_t size_of_group(struct run *run, int32_t count) {
+    if (count == 0 || !run->scenario->any_size) return count;
+    return 1 + (int32_t)prng_below(sim_prng(run->sim), (uint64_t)count);
+}
+
 void run_scenario(const struct run_options *options, struct run_result *result) {
     const struct scenario *scenario = options->scenario;
     struct sim_options sim_options = {
@@ -153,8 +161,10 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->scenario = scenario;
     run->sim = sim_new(&sim_options);
     run->ledger = ledger_new(scenario->partitions, !scenario->page_cache);
-    run->groups = group_ledger_new(run->ledger, scenario->partitions, scenario->members);
-    run->consumers = group_ledger_new(run->ledger, scenario->partitions, scenario->consumers);
+    run->member_count = size_of_group(run, scenario->members);
+    run->consumer_count = size_of_group(run, scenario->consumers);
+    run->groups = group_ledger_new(run->ledger, scenario->partitions, run->member_count);
+    run->consumers = group_ledger_new(run->ledger, scenario->partitions, run->consumer_count);
     cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
     run->writers = add_node(run->sim, "writers");
     run->streams = add_node(run->sim, "streams");
@@ -162,7 +172,8 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->clients = (struct clients){.sim = run->sim,
                                     .ledger = run->ledger,
                                     .is_durable = !scenario->page_cache,
-                                    .partition_count = scenario->partitions};
+                                    .partition_count = scenario->partitions,
+                                    .records_places = (UINT64_C(1) << scenario->partitions) - 1};
     struct sim_node *others[] = {run->writers, run->streams, run->readers};
     nemesis_init(&run->nemesis, scenario, &run->cluster, others);
     run_steps(run);

@@ -16,6 +16,9 @@ enum fault {
     FAULT_FULL_DISK = 1 << 7,   // and it heals
     FAULT_SYNC_ERROR = 1 << 8,  // a sync fails; the broker may stop and is started again
     FAULT_CLOCK = 1 << 9,       // the wall clock jumps and drifts
+    FAULT_DELAY = 1 << 10,      // what is sent arrives much later, and on several connections in
+                                // another order
+    FAULT_COUNT = 11,
 };
 
 // A scenario is a row: who writes, who reads, what goes wrong.
@@ -35,6 +38,8 @@ struct scenario {
                         // beginning
     int32_t members;    // of one group: join, commit, leave, crash, fall silent
     int32_t consumers;  // the same in a group of the consumer protocol
+    bool any_size;      // of both: the seed draws from 1 to that many
+    bool shifter;       // topics come, grow and go; consumers read them
     int32_t admins;     // create topics one after the other
     uint32_t faults;    // enum fault
     uint32_t fault_every_ms;  // on average

@@ -117,6 +117,8 @@ const uint8_t *sim_disk_contents(struct sim_node *node, const char *path, uint64
 
 // Latency of each piece of data, one way: uniform between the two.
 void sim_network_latency(struct sim *sim, uint64_t min_ns, uint64_t max_ns);
+#define SIM_LATENCY_MIN_NS UINT64_C(20000)  // of a new world
+#define SIM_LATENCY_MAX_NS UINT64_C(400000)
 // What `from` sends does not reach `to`, until healed; nothing is lost on living connections (tcp
 // sends again).
 void sim_network_cut(struct sim *sim, struct sim_node *from, struct sim_node *to);

@@ -456,8 +456,7 @@ struct sim *sim_new(const struct sim_options *options) {
     prng_init(&sim->schedule, options->seed ^ UINT64_C(0x5ced5ced5ced5ced));
     sim->mutant = options->mutant;
     sim->log_level = options->log_level;
-    sim->latency_min = 20 * NS_PER_US;
-    sim->latency_max = 400 * NS_PER_US;
+    sim_network_latency(sim, SIM_LATENCY_MIN_NS, SIM_LATENCY_MAX_NS);
     sim->next_port = 30000;
     sim->log = sim_alloc(SIM_LOG_LINES * sizeof *sim->log);
     list_init(&sim->links);
