@@ -2,9 +2,13 @@
 
 #include "base/arena.h"
 #include "base/assert.h"
+#include "api/node.h"
 #include "broker/broker.h"
+#include "group/group.h"
 #include "raft/format.h"
+#include "runtime/store.h"
 #include "sim/internal.h"
+#include "transaction/coordinator.h"
 
 // What clients had received before a power cut they work off meanwhile; the promises in it were
 // made before the cut, and are judged with it.
@@ -13,12 +17,16 @@
 #define RESTART_MAX    (800 * NS_PER_MS)
 #define START_AGAIN    (300 * NS_PER_MS)
 
+static void observe(void *context);
+
 void cluster_init(struct cluster *cluster, struct sim *sim, struct ledger *ledger,
                   uint32_t reactors, bool page_cache) {
     struct sim_node_options options = {
         .name = "broker", .reactors = reactors, .disk_bytes = 64 << 20};
     *cluster = (struct cluster){.sim = sim, .ledger = ledger, .page_cache = page_cache};
     cluster->node = sim_node_add(sim, &options);
+    cluster->reactors = MAX(reactors, 1U);
+    sim_set_observer(sim, observe, cluster);
 }
 
 // ---- As the node ----
@@ -38,6 +46,7 @@ static struct config *make_config(const struct cluster *cluster) {
         "share.coordinator.state.topic.min.isr=1",
         "log.roll.ms=1500",
         "offsets.topic.num.partitions=3",
+        "transaction.state.log.num.partitions=3",
         "group.min.session.timeout.ms=100",
         "group.initial.rebalance.delay.ms=50",
         "group.consumer.session.timeout.ms=1500",
@@ -144,6 +153,69 @@ static void stop_as_node(void *context) {
     broker_stop(cluster->broker);
 }
 
+// ---- Replayed state is live state ----
+
+static int32_t fingerprints_of(struct cluster *cluster, uint32_t reactor, int kind,
+                               struct store_fingerprint fingerprints[SHARD_STATES_MAX]) {
+    const struct node *node = broker_node(cluster->broker, (int32_t)reactor);
+    if (kind == SHARD_GROUP && node->groups != NULL)
+        return group_coordinator_fingerprints(node->groups, fingerprints, SHARD_STATES_MAX);
+    if (kind == SHARD_TRANSACTION && node->transactions != NULL) {
+        return transaction_coordinator_fingerprints(node->transactions, fingerprints,
+                                                    SHARD_STATES_MAX);
+    }
+    return 0;
+}
+
+// Before a crash: what is durable now must be there again after the logs were read.
+static void keep_shard_states(struct cluster *cluster) {
+    struct store_fingerprint f[SHARD_STATES_MAX];
+    cluster->shards_known = 0;
+    if (cluster->broker == NULL || !cluster->is_serving || cluster->is_stopping) return;
+    for (uint32_t reactor = 0; reactor < cluster->reactors; reactor++) {
+        for (int kind = SHARD_GROUP; kind <= SHARD_TRANSACTION; kind++) {
+            int32_t count = fingerprints_of(cluster, reactor, kind, f);
+            for (int32_t i = 0; i < count && cluster->shards_known < SHARD_STATES_MAX; i++) {
+                if (!f[i].is_loaded || !f[i].is_durable) continue;
+                cluster->shards[cluster->shards_known++] = (struct shard_state){
+                    .kind = kind, .partition = f[i].partition, .hash = f[i].hash, .is_known = true};
+            }
+        }
+    }
+}
+
+static void compare_shard(struct cluster *cluster, int kind, const struct store_fingerprint *f) {
+    for (int32_t i = 0; i < cluster->shards_known; i++) {
+        struct shard_state *s = &cluster->shards[i];
+        if (!s->is_known || (int)s->kind != kind || s->partition != f->partition) continue;
+        s->is_known = false;
+        cluster->replays_compared++;
+        if (s->hash == f->hash) continue;
+        ledger_violate(cluster->ledger,
+                       "the %s coordinator's partition %d is not after its replay what it was",
+                       kind == SHARD_GROUP ? "group" : "transaction", f->partition);
+    }
+}
+
+// After every event: a shard that has just been loaded is compared before it does anything.
+static void observe(void *context) {
+    struct cluster *cluster = context;
+    struct store_fingerprint f[SHARD_STATES_MAX];
+    if (cluster->shards_known == 0 || cluster->broker == NULL) return;
+    bool some_left = false;
+    for (uint32_t reactor = 0; reactor < cluster->reactors; reactor++) {
+        for (int kind = SHARD_GROUP; kind <= SHARD_TRANSACTION; kind++) {
+            int32_t count = fingerprints_of(cluster, reactor, kind, f);
+            for (int32_t i = 0; i < count; i++) {
+                if (f[i].is_loaded) compare_shard(cluster, kind, &f[i]);
+            }
+        }
+    }
+    for (int32_t i = 0; i < cluster->shards_known; i++)
+        some_left |= cluster->shards[i].is_known;
+    if (!some_left) cluster->shards_known = 0;
+}
+
 // ---- As the operator ----
 
 static void start_now(void *context) {
@@ -176,6 +248,7 @@ static void process_gone(struct cluster *cluster) {
 }
 
 void cluster_kill(struct cluster *cluster) {
+    keep_shard_states(cluster);
     sim_node_kill(cluster->node);
     process_gone(cluster);
 }
@@ -186,6 +259,7 @@ static void release_promises(void *context) {
 }
 
 void cluster_power_cut(struct cluster *cluster) {
+    keep_shard_states(cluster);
     sim_node_power_cut(cluster->node);
     sim_at(cluster->sim, POWER_CUT_ECHO, release_promises, cluster);
     process_gone(cluster);

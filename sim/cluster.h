@@ -8,9 +8,19 @@
 struct broker;
 struct config;
 
+// What a shard of a coordinator held when its process was killed.
+struct shard_state {
+    enum { SHARD_GROUP, SHARD_TRANSACTION } kind;
+    int32_t partition;
+    uint64_t hash;
+    bool is_known;  // to be compared once it is loaded again
+};
+enum { SHARD_STATES_MAX = 16 };
+
 struct cluster {
     struct sim *sim;
     struct sim_node *node;
+    uint32_t reactors;
     struct ledger *ledger;
     bool page_cache;
     struct broker *broker;  // NULL: no process
@@ -19,6 +29,9 @@ struct cluster {
     bool is_stopping;  // broker_stop was called
     bool start_planned;
     uint32_t starts;
+    struct shard_state shards[SHARD_STATES_MAX];
+    int32_t shards_known;
+    uint64_t replays_compared;
 };
 
 #define CLUSTER_BOOTSTRAP "broker:9092"

@@ -9,7 +9,14 @@
 #define MS         UINT64_C(1000000)
 #define GROUP_NAME SLICE_LITERAL("sharers")
 
-enum { REBALANCE_MS = 3000, REQUEST_MS = 800, NAME_SIZE = 32, EPOCH_JOIN = 0, EPOCH_LEAVE = -1 };
+enum {
+    REBALANCE_MS = 3000,
+    REQUEST_MS = 800,
+    NAME_SIZE = 32,
+    MOODS = 4,
+    EPOCH_JOIN = 0,
+    EPOCH_LEAVE = -1
+};
 
 enum step { STEP_FIND, STEP_BEAT, STEP_LEAVE, STEP_FETCH, STEP_COMMIT };
 
@@ -21,6 +28,7 @@ struct consumer_member {
     enum step step;
     bool says_all;  // with the next heartbeat
     enum subscription reads;
+    int32_t floor;  // of the heartbeat under way
 };
 
 static uint64_t below(struct consumer_member *m, uint64_t bound) {
@@ -89,6 +97,7 @@ static void beat(struct consumer_member *m, int32_t epoch) {
     if (epoch == EPOCH_JOIN || m->says_all) subscribe(m, r);
     hold(m, r);
     if (epoch <= 0) r->topic_partitions_count = 0;
+    m->floor = epoch == EPOCH_JOIN ? group_ledger_generation(m->c.groups) : 0;
     group_ledger_keeps(m->c.groups, m->c.number, epoch == EPOCH_LEAVE ? 0 : m->c.owned);
     group_client_ask(&m->c, API_CONSUMER_GROUP_HEARTBEAT, r, 0, 1, REQUEST_MS, consumer_done);
 }
@@ -99,7 +108,8 @@ static void refused(struct consumer_member *m, enum err err) {
     switch (err) {
         case ERR_UNKNOWN_MEMBER_ID:
         case ERR_FENCED_MEMBER_EPOCH:
-            forget_membership(m);  // comes back under the same id, as Java's client does
+        case ERR_GROUP_ID_NOT_FOUND:  // its last member was given up, and it had no offsets
+            forget_membership(m);     // comes back under the same id, as Java's client does
             next(m, STEP_BEAT, 0);
             break;
         case ERR_STALE_MEMBER_EPOCH:
@@ -125,7 +135,8 @@ static void work_on(struct consumer_member *m) {
         next(m, STEP_BEAT, m->c.pace_ns);
         return;
     }
-    uint64_t mood = m->c.number == 0 ? 1000 : below(m, 200);  // one always behaves
+    uint64_t mood = below(m, 200);
+    if (m->c.number == 0) mood += MOODS;  // one always behaves
     if (mood == 0) {
         next(m, STEP_LEAVE, 0);
     } else if (mood == 1) {  // crash: the coordinator hears nothing
@@ -175,7 +186,7 @@ static void heard(struct consumer_member *m,
     }
     m->c.epoch = response->member_epoch;
     m->says_all = false;
-    group_ledger_heard(m->c.groups, m->c.number, m->c.epoch, m->c.sent_ns);
+    group_ledger_heard(m->c.groups, m->c.number, m->c.epoch, m->floor, m->c.sent_ns);
     uint64_t before = m->c.owned;
     if (response->assignment != NULL) take_assignment(m, response->assignment);
     if ((before & ~m->c.owned) != 0) {
@@ -238,6 +249,7 @@ static void consumer_done(struct peer_request *request, enum err result) {
                        (int)m->step, err_name(result));
     } else {  // what became of it is not known: once more
         if (m->step == STEP_COMMIT) group_client_doubt_commit(&m->c);
+        if (m->step == STEP_BEAT) group_ledger_doubts_hold(m->c.groups, m->c.number, m->c.owned);
         m->says_all = true;
         next(m, m->step, 20 * MS + below(m, 100 * MS));
     }

@@ -230,7 +230,8 @@ enum err group_client_committed(struct group_client *c,
             if (place < 0 || place >= PLACES_MAX) {
                 err = ERR_CORRUPT;
             } else if (own == ERR_NONE) {
-                group_ledger_committed(c->groups, place, c->positions[place], c->epoch);
+                group_ledger_committed(c->groups, place, c->positions[place], c->epoch,
+                                       env_now_ns(c->env));
             } else if (!by_id || !topic_went(c, t->topic_id, own)) {
                 err = own;
             }
@@ -241,6 +242,7 @@ enum err group_client_committed(struct group_client *c,
 
 void group_client_doubt_commit(struct group_client *c) {
     for (int32_t i = 0; i < PLACES_MAX; i++) {
-        if (c->owned >> i & 1) group_ledger_doubted(c->groups, i, c->positions[i], c->epoch);
+        if (c->owned >> i & 1)
+            group_ledger_doubted(c->groups, i, c->positions[i], c->epoch, env_now_ns(c->env));
     }
 }

@@ -14,6 +14,7 @@ struct generation {
 struct group_client {
     int32_t generation;  // that it has an assignment of; -1: none
     uint64_t owned;
+    uint64_t doubted;   // may count as given up, by a heartbeat that comes late
     uint64_t heard_ns;  // when it sent the last heartbeat that was answered as fine
 };
 
@@ -23,7 +24,11 @@ struct committed {
     int32_t acked_epoch;
     int64_t doubted;  // the lowest of those without an answer; INT64_MAX: none
     int32_t doubted_epoch;
+    uint64_t doubted_ns;
 };
+
+// Longer than anything is on its way: cuts, delays and the time of a restart.
+#define LATE_NS (UINT64_C(10) * NS_PER_S)
 
 struct group_ledger {
     struct ledger *ledger;
@@ -51,7 +56,7 @@ struct group_ledger *group_ledger_new(struct ledger *ledger, int32_t partition_c
     for (int32_t i = 0; i < CLIENTS_MAX; i++)
         groups->clients[i].generation = -1;
     for (int32_t i = 0; i < PARTITIONS_MAX; i++)
-        groups->committed[i] = (struct committed){-1, -1, -1, INT64_MAX, -1};
+        groups->committed[i] = (struct committed){-1, -1, -1, INT64_MAX, -1, 0};
     return groups;
 }
 
@@ -72,8 +77,17 @@ int32_t group_ledger_generation(const struct group_ledger *groups) {
     return groups->newest;
 }
 
+// A group without offsets is forgotten when its last member is given up.
+static bool may_begin_anew(struct group_ledger *groups, int32_t epoch) {
+    if (groups->commits > 0) return false;
+    groups->newest = epoch;
+    memset(groups->generations, 0, GENERATIONS_MAX * sizeof *groups->generations);
+    return true;
+}
+
 void group_ledger_joined(struct group_ledger *groups, int32_t generation, int32_t floor) {
-    if (generation >= floor) return;
+    if (generation > floor || (generation > 0 && may_begin_anew(groups, generation))) return;
+    if (generation == floor) return;
     ledger_violate(groups->ledger, "a member joined generation %d after generation %d", generation,
                    floor);
 }
@@ -109,7 +123,7 @@ void group_ledger_assigned(struct group_ledger *groups, int32_t identity, int32_
 
 void group_ledger_gone(struct group_ledger *groups, int32_t client) {
     groups->clients[client].generation = -1;
-    groups->clients[client].owned = 0;
+    groups->clients[client].owned = groups->clients[client].doubted = 0;
 }
 
 bool group_ledger_is_settled(const struct group_ledger *groups, uint64_t partitions) {
@@ -121,9 +135,12 @@ bool group_ledger_is_settled(const struct group_ledger *groups, uint64_t partiti
     return partitions != 0 && owned == partitions;
 }
 
-void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch,
+void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch, int32_t floor,
                         uint64_t sent_ns) {
     struct group_client *own = &groups->clients[client];
+    if (epoch < floor && !may_begin_anew(groups, epoch)) {
+        ledger_violate(groups->ledger, "a member joined in epoch %d after epoch %d", epoch, floor);
+    }
     if (epoch < own->generation) {
         ledger_violate(groups->ledger, "a member's epoch went back from %d to %d", own->generation,
                        epoch);
@@ -139,10 +156,11 @@ void group_ledger_given(struct group_ledger *groups, int32_t client, uint64_t ow
         const struct group_client *other = &groups->clients[i];
         // One that fell silent may have been given up; it will be told so.
         bool is_alive = other->generation >= 0 && now_ns < other->heard_ns + session_ns;
-        if (i == client || !is_alive || (other->owned & owned) == 0) continue;
+        uint64_t both = other->owned & ~other->doubted & owned;
+        if (i == client || !is_alive || both == 0) continue;
         ledger_violate(groups->ledger,
                        "partition %d is given to a member while another one holds it",
-                       __builtin_ctzll(other->owned & owned));
+                       __builtin_ctzll(both));
     }
     groups->clients[client].owned = owned;
     groups->assignments++;
@@ -152,25 +170,31 @@ void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t ow
     groups->clients[client].owned = owned;
 }
 
+void group_ledger_doubts_hold(struct group_ledger *groups, int32_t client, uint64_t owned) {
+    groups->clients[client].doubted |= ~owned;
+}
+
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset) {
     struct committed *c = &groups->committed[partition];
     c->wanted = MAX(c->wanted, offset);
 }
 
 void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset,
-                            int32_t epoch) {
+                            int32_t epoch, uint64_t now_ns) {
     struct committed *c = &groups->committed[partition];
     groups->commits++;
     if (epoch < c->acked_epoch) return;  // the answer was late; others have gone on
-    bool doubt_is_over = c->doubted != INT64_MAX && epoch > c->doubted_epoch;
+    bool doubt_is_over =
+        c->doubted != INT64_MAX && epoch > c->doubted_epoch && now_ns > c->doubted_ns + LATE_NS;
     c->acked = doubt_is_over ? offset : MAX(c->acked, offset);
     c->acked_epoch = epoch;
     if (doubt_is_over) c->doubted = INT64_MAX;
 }
 
 void group_ledger_doubted(struct group_ledger *groups, int32_t partition, int64_t offset,
-                          int32_t epoch) {
+                          int32_t epoch, uint64_t now_ns) {
     struct committed *c = &groups->committed[partition];
+    c->doubted_ns = now_ns;
     c->doubted = MIN(c->doubted, offset);
     c->doubted_epoch = MAX(c->doubted_epoch, epoch);
 }

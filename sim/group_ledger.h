@@ -37,20 +37,25 @@ bool group_ledger_is_settled(const struct group_ledger *groups, uint64_t partiti
 
 // There a partition passes from one member to the next by itself. A member that heartbeats holds
 // what it was given until it says that it has not; nobody else may be given it before.
-void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch,
+// `floor`: the newest epoch that anybody had when the heartbeat was sent, if it asked to join.
+void group_ledger_heard(struct group_ledger *groups, int32_t client, int32_t epoch, int32_t floor,
                         uint64_t sent_ns);
 void group_ledger_given(struct group_ledger *groups, int32_t client, uint64_t owned,
                         uint64_t now_ns, uint64_t session_ns);
 // About to be said to the coordinator.
 void group_ledger_keeps(struct group_ledger *groups, int32_t client, uint64_t owned);
 
+// A heartbeat that said so was not answered: it may come late, and what the member got meanwhile
+// counts as given up then, in Kafka as in ours.
+void group_ledger_doubts_hold(struct group_ledger *groups, int32_t client, uint64_t owned);
+
 void group_ledger_committing(struct group_ledger *groups, int32_t partition, int64_t offset);
 void group_ledger_committed(struct group_ledger *groups, int32_t partition, int64_t offset,
-                            int32_t epoch);
+                            int32_t epoch, uint64_t now_ns);
 // Nobody knows what becomes of this commit: it may still be on its way, and count until the
-// coordinator has gone on to a later epoch.
+// coordinator has gone on to a later epoch of its member.
 void group_ledger_doubted(struct group_ledger *groups, int32_t partition, int64_t offset,
-                          int32_t epoch);
+                          int32_t epoch, uint64_t now_ns);
 // What a fetch must answer at least: ask before sending it.
 int64_t group_ledger_offset(const struct group_ledger *groups, int32_t partition);
 void group_ledger_fetched(struct group_ledger *groups, int32_t partition, int64_t offset,

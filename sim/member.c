@@ -11,7 +11,7 @@
 #define MS         UINT64_C(1000000)
 #define GROUP_NAME SLICE_LITERAL("workers")
 
-enum { SESSION_MS = 1500, REBALANCE_MS = 2500, REQUEST_MS = 800, ASSIGNMENT_SIZE = 8 };
+enum { SESSION_MS = 1500, REBALANCE_MS = 2500, REQUEST_MS = 800, ASSIGNMENT_SIZE = 8, MOODS = 4 };
 
 enum step { STEP_FIND, STEP_JOIN, STEP_SYNC, STEP_FETCH, STEP_COMMIT, STEP_HEARTBEAT, STEP_LEAVE };
 
@@ -179,8 +179,8 @@ static void work_on(struct member *m) {
         next(m, STEP_HEARTBEAT, m->c.pace_ns);
         return;
     }
-    bool steady = m->c.number == 0;  // one that always behaves, so that the group is never empty
-    uint64_t mood = steady ? 1000 : below(m, 200);
+    uint64_t mood = below(m, 200);
+    if (m->c.number == 0) mood += MOODS;  // one always behaves, so that the group is never empty
     if (mood == 0) {
         next(m, STEP_LEAVE, 0);
     } else if (mood == 1) {  // crash: the coordinator hears nothing

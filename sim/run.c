@@ -188,6 +188,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
         .commits = group_ledger_commits(run->groups) + group_ledger_commits(run->consumers),
         .assignments =
             group_ledger_assignments(run->groups) + group_ledger_assignments(run->consumers),
+        .replays = run->cluster.replays_compared,
         .sim = sim_counts(run->sim)};
     if (result->failed) {
         snprintf(result->violation, sizeof result->violation, "%s", ledger_violation(run->ledger));

@@ -68,6 +68,7 @@ struct run_result {
     struct ledger_counts ledger;
     uint64_t commits;      // of offsets, acknowledged
     uint64_t assignments;  // answered to members
+    uint64_t replays;      // of coordinators' partitions, whose state was compared
     struct sim_counts sim;
 };
 

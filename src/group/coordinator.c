@@ -143,6 +143,17 @@ static void housekeep(struct runtime_timer *timer) {
     start_housekeeping(s);
 }
 
+int32_t group_coordinator_fingerprints(const struct group_coordinator *c,
+                                       struct store_fingerprint *fingerprints, int32_t capacity) {
+    int32_t count = 0;
+    list_for_each(link, &c->shards) {
+        const struct group_shard *s = container_of(link, struct group_shard, link);
+        if (s->is_stopping || count == capacity) continue;
+        fingerprints[count++] = store_fingerprint(&s->store, s->partition, s->is_loaded);
+    }
+    return count;
+}
+
 // ---- Publishing ----
 
 static void open_shards(struct group_coordinator *c, const struct topic_image *topic) {

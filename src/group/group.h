@@ -34,6 +34,11 @@ void group_coordinator_publish(struct group_coordinator *coordinator, struct ima
 void group_coordinator_stop(struct group_coordinator *coordinator, void (*stopped)(void *context),
                             void *context);
 
+// For checkers: what each shard holds. Returns how many there are, at most `capacity`.
+struct store_fingerprint;
+int32_t group_coordinator_fingerprints(const struct group_coordinator *coordinator,
+                                       struct store_fingerprint *fingerprints, int32_t capacity);
+
 // The name of the topic, and the partition that a group belongs to.
 #define GROUP_TOPIC "__consumer_offsets"
 int32_t group_partition_of(struct slice group_id, int32_t partition_count);

@@ -278,3 +278,11 @@ uint64_t store_hash(const struct store *s) {
     }
     return hash;
 }
+
+struct store_fingerprint store_fingerprint(const struct store *store, int32_t partition,
+                                           bool is_loaded) {
+    return (struct store_fingerprint){.partition = partition,
+                                      .is_loaded = is_loaded,
+                                      .is_durable = list_is_empty(&store->undo),
+                                      .hash = store_hash(store)};
+}

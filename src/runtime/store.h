@@ -75,3 +75,14 @@ MUST_CHECK enum err store_loaded(struct store *store);
 
 // Equal for equal contents, whatever the order in which they came.
 uint64_t store_hash(const struct store *store);
+
+// What a checker compares: the state of a shard before a crash with the same after its log was
+// read again.
+struct store_fingerprint {
+    int32_t partition;
+    bool is_loaded;
+    bool is_durable;  // there is nothing to take back
+    uint64_t hash;
+};
+struct store_fingerprint store_fingerprint(const struct store *store, int32_t partition,
+                                           bool is_loaded);

@@ -204,6 +204,18 @@ static void loaded(struct store *store) {
     start_housekeeping(s);
 }
 
+int32_t transaction_coordinator_fingerprints(const struct transaction_coordinator *c,
+                                             struct store_fingerprint *fingerprints,
+                                             int32_t capacity) {
+    int32_t count = 0;
+    list_for_each(link, &c->shards) {
+        const struct transaction_shard *s = container_of(link, struct transaction_shard, link);
+        if (s->is_stopping || count == capacity) continue;
+        fingerprints[count++] = store_fingerprint(&s->store, s->partition, s->is_loaded);
+    }
+    return count;
+}
+
 // ---- Publishing ----
 
 static void open_shards(struct transaction_coordinator *c, const struct topic_image *topic) {

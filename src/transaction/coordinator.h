@@ -66,6 +66,12 @@ void transaction_coordinator_publish(struct transaction_coordinator *coordinator
 void transaction_coordinator_stop(struct transaction_coordinator *coordinator,
                                   void (*stopped)(void *context), void *context);
 
+// For checkers: what each shard holds. Returns how many there are, at most `capacity`.
+struct store_fingerprint;
+int32_t transaction_coordinator_fingerprints(const struct transaction_coordinator *coordinator,
+                                             struct store_fingerprint *fingerprints,
+                                             int32_t capacity);
+
 // ---- Calls ----
 
 enum transaction_call_kind {
