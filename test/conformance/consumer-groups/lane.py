@@ -4,16 +4,17 @@ import os
 import judge
 import wire
 from kit import Kit, equal
+from migration import Migration
 
 # Assignments are made at once, so that answers do not depend on time.
 PROPS = {'group.consumer.assignment.interval.ms': 0, 'group.consumer.min.assignment.interval.ms': 0,
-         'group.consumer.assignor.offload.enable': 'false', 'group.consumer.max.size': 5,
+         'group.consumer.assignor.offload.enable': 'false', 'group.consumer.max.size': 5, 'group.initial.rebalance.delay.ms': 0,
          'offsets.topic.num.partitions': 3}
 KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'kafka-4.4.0.json')
 SAME = object()
 
 
-class Script(judge.Script):
+class Script(judge.Script, Migration):
     step = 0
 
     def topics_of(self, rows):
@@ -218,14 +219,15 @@ class Script(judge.Script):
         def loaded():
             return all(self.kit.call('consumer_group_heartbeat', 1, {
                 'group_id': g, 'member_id': 'x', 'member_epoch': 7})['error_code'] in (69, 25, 81)  # 81: full, said first
-                for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0', 'reg'))
+                for g in ('one', 'sev', 'sta', 'ran', 'off', 'r', 'v0', 'reg', 'up', 'down', 'swap', 'void', 'user', 'bad', 'work'))
         self.kit.wait(loaded, 'coordinators are not ready', 30)
 
     def run(self):
         self.kit.create('t', partitions=6)
         self.kit.create('u', partitions=2)
         self.ready()
-        for part in (self.refused, self.one, self.several, self.static, self.ranges, self.regexes, self.offsets, self.listing):
+        for part in (self.refused, self.one, self.several, self.static, self.ranges, self.regexes, self.offsets, self.listing,
+                     self.migrate):
             part()
         return self.answers
 
