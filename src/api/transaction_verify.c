@@ -18,6 +18,13 @@ static void answered(struct transaction_ask *ask, enum err result) {
 void transaction_verify_start(struct transaction_verify *v, struct api_call *call) {
     bool adds = v->client == TRANSACTION_CLIENT_TWO;
     v->errors = arena_zalloc(call->arena, (size_t)v->count, sizeof *v->errors);
+    if (transaction_partition_count(call->node) == 0) {
+        // Nobody is known that could be asked.
+        for (int32_t i = 0; i < v->count; i++)
+            v->errors[i] = ERR_COORDINATOR_NOT_AVAILABLE;
+        v->done(v);
+        return;
+    }
     v->ask = (struct transaction_ask){0};
     v->ask.call.kind = adds ? TRANSACTION_ADD : TRANSACTION_VERIFY;
     v->ask.call.add = (struct transaction_add){.producer_id = v->producer_id,

@@ -83,7 +83,9 @@ static void tcp_ready(struct posix_watch *watch, uint32_t events) {
         connect_ready(own);
         return;
     }
-    if (own->reading && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) {
+    if (!own->reading && (events & (EPOLLIN | EPOLLRDHUP)) != 0) {
+        tcp_watch(own);  // see posix_tcp_set_reading
+    } else if (own->reading && (events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) {
         own->tcp.handler->readable(own->tcp.handler);
         if (own->is_closed) return;
     }
@@ -135,7 +137,8 @@ void posix_tcp_set_reading(struct tcp *tcp, bool on) {
     struct posix_tcp *own = posix_tcp_of(tcp);
     if (own->reading == on) return;
     own->reading = on;
-    if (own->tcp.handler != NULL) tcp_watch(own);
+    // Most pauses end before anything comes: epoll is told of one only when something did.
+    if (on && own->tcp.handler != NULL) tcp_watch(own);
 }
 
 static struct tcp_address address_of(int descriptor,
