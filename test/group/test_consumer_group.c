@@ -158,8 +158,8 @@ static void test_interval(void **state) {
     EXPECT_BEAT("2: 0", "g", "a", NULL, 2, .owned = "0,1,2");
     assert_int_equal(bed_group(&bed, "g")->consumer->assignment_epoch, 4);
     EXPECT_BEAT("4", "g", "a", NULL, 2, .owned = "0");
-    EXPECT_BEAT("4: 2", "g", "b", NULL, 2);
-    EXPECT_BEAT("4: 1", "g", "c", NULL, 2);
+    EXPECT_BEAT("4: 1", "g", "b", NULL, 2);
+    EXPECT_BEAT("4: 2", "g", "c", NULL, 2);
 }
 
 // ---- Expressions ----

@@ -4,6 +4,7 @@ import os
 import judge
 import wire
 from kit import Kit, equal
+from main import Failed
 from migration import Migration
 
 # Assignments are made at once, so that answers do not depend on time.
@@ -259,7 +260,18 @@ def after_a_kill(lane):
     lane.stop(b)
 
 
+def assignors(lane):
+    """Random groups through Apache Kafka's assignors and ours."""
+    code, text = lane.run([os.path.join(lane.repo, 'test', 'assignor-java', 'run'), '2000'], 300)
+    if code or '14000 steps' not in text:
+        raise Failed('exit %d: %s' % (code, text[-500:]))
+
+
 def run(lane):
     judge.run(lane, Script, PROPS, KEPT)
     if lane.kind == 'taccola':
         lane.attempt('the same after kill -9', after_a_kill, lane)
+        if lane.long:
+            lane.need('java', 'mvn', 'cmake')
+            lane.need_apache('4.4.0')
+            lane.attempt('the same assignments', assignors, lane)
