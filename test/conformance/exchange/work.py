@@ -7,6 +7,7 @@ import broker as brokers
 import wire
 from kit import Kit, equal, error_is
 from main import Failed
+from transactions import Transactions
 
 CODECS = ('none', 'gzip', 'snappy', 'lz4', 'zstd')
 
@@ -97,6 +98,7 @@ class World:
         self.pids = set()
         self.kit = None
         self.member = None
+        self.transactions = None
         self.consumed = set()  # (partition, offset) that the group x-kcat has read and committed
 
     def connect(self, seconds=40):
@@ -157,6 +159,7 @@ class World:
         self.coordinator(Member.GROUP)
         self.member = Member(k, 'x-idempotent')
         self.member.go_on(k, self)
+        self.transactions = Transactions(k)
 
     def coordinator(self, group):
         """Creates __consumer_offsets at the first call; then waits until its partitions lead."""
@@ -265,6 +268,7 @@ class World:
         self.commit('x-group', ('x-plain', self.round % 3, 5 + self.round, 'round %d' % self.round))
         self.consume()
         self.member.go_on(k, self)
+        self.transactions.go_on(k)
 
     def grow(self, megabytes):
         """Fills the metadata log, so that it rolls and snapshots take the place of its beginning."""
@@ -298,6 +302,7 @@ class World:
             out['broker %r configs' % name] = sorted(
                 (c, v['value']) for c, v in configs.items() if v['config_source'] in (2, 3))
         self.group_facts(out)
+        self.transactions.facts(k, out)
         q = k.call('describe_client_quotas', 1, {'components': [], 'strict': False})
         out['quotas'] = sorted((tuple((e['entity_type'], e['entity_name']) for e in r['entity']),
                                 tuple((x['key'], x['value']) for x in r['values']))
