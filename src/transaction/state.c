@@ -29,34 +29,27 @@ static struct transaction_id *get(struct transaction_shard *s, struct slice name
     return id;
 }
 
-static void free_memory(struct transaction_id *id) {
-    if (id->memory == NULL) return;
-    arena_deinit(id->memory);
-    memory_free(id->memory);
-    id->memory = NULL;
-}
-
 void transaction_forget(struct transaction_id *id) {
     if (id->completion != NULL) completion_abandon(id->completion);
     id->completion = NULL;
     transaction_wake(id);
     runtime_timer_stop(&id->patience);
-    free_memory(id);
+    memory_free(id->partitions);
     map_remove(&id->shard->ids, &id->by_id);
     memory_free(id);
 }
 
 // The partitions' names stay in the store's value, which lives as long as `now`.
-static void set(struct transaction_id *id, const struct transaction *now, struct arena *arena) {
-    free_memory(id);
+static void set(struct transaction_id *id, const struct transaction *now) {
+    memory_free(id->partitions);
+    id->partitions = NULL;
     id->now = *now;
     if (now->producer_epoch == id->given_epoch) id->now.last_producer_epoch = id->epoch_before;
-    if (now->partition_count == 0) {
-        arena_deinit(arena);
-        return;
+    if (now->partition_count > 0) {
+        size_t size = (size_t)now->partition_count * sizeof *id->partitions;
+        id->partitions = memcpy(memory_alloc(size), now->partitions, size);
     }
-    id->memory = memory_alloc(sizeof *id->memory);
-    *id->memory = *arena;
+    id->now.partitions = id->partitions;
 }
 
 static enum err decode(struct slice value, struct arena *arena, struct transaction *out) {
@@ -88,10 +81,7 @@ enum err transaction_apply(void *store, struct slice key, struct slice value) {
         err = ERR_EOF;
     }
     if (err == ERR_NONE) err = decode(value, &arena, &now);
-    if (err == ERR_NONE) {
-        set(get(s, k.transactional_id), &now, &arena);
-        return ERR_NONE;
-    }
+    if (err == ERR_NONE) set(get(s, k.transactional_id), &now);
     arena_deinit(&arena);
     return err == ERR_EOF ? ERR_NONE : err;
 }

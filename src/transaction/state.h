@@ -40,7 +40,7 @@ struct transaction_id {
     struct slice id;  // behind the struct
     struct transaction_shard *shard;
     struct transaction now;
-    struct arena *memory;  // of now's partitions; owned
+    struct transaction_partition *partitions;  // now's; owned. NULL: none
     // The epoch before the one that InitProducerId or a TV2 end gave out, for a client that did not
     // hear the answer. Not written: void when `now` has another epoch.
     int16_t given_epoch;
