@@ -176,8 +176,18 @@ static bool holds(const struct transaction *now, const struct transaction_partit
                    compare_partitions) != NULL;
 }
 
+// With TV2 the answer to an end says who the producer is from then on, and it goes on while markers
+// are still under way.
+static bool is_ahead(const struct transaction *now, int64_t producer_id, int16_t producer_epoch) {
+    if (!is_prepared(now->state) || !bumps_epochs(now->client_version)) return false;
+    bool has_new_id = now->next_producer_id != -1;
+    return producer_id == (has_new_id ? now->next_producer_id : now->producer_id) &&
+           producer_epoch == (has_new_id ? 0 : now->producer_epoch);
+}
+
 static enum err check_producer(const struct transaction *now, int64_t producer_id,
                                int16_t producer_epoch) {
+    if (is_ahead(now, producer_id, producer_epoch)) return ERR_CONCURRENT_TRANSACTIONS;
     if (now->producer_id != producer_id) return ERR_INVALID_PRODUCER_ID_MAPPING;
     if (now->producer_epoch != producer_epoch) return ERR_PRODUCER_FENCED;
     if (is_prepared(now->state)) return ERR_CONCURRENT_TRANSACTIONS;
@@ -292,6 +302,7 @@ bool transaction_end_needs_id(const struct transaction *now, const struct transa
 enum err transaction_end(const struct transaction *now, const struct transaction_end *end,
                          int64_t fresh_producer_id, struct transaction *next, bool *changed) {
     bool writes;
+    if (is_ahead(now, end->producer_id, end->producer_epoch)) return ERR_CONCURRENT_TRANSACTIONS;
     enum err err = check_end(now, end);
     if (err == ERR_NONE) err = decide_end(now, end, &writes);
     if (err != ERR_NONE) return err;

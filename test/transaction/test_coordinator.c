@@ -524,12 +524,32 @@ static void test_epochs_run_out(void **state) {
     assert_int_equal(p.epoch, 0);
     expect_marker(0, 0, INT16_MAX, true);
     assert_int_equal(bed.markers[0]->producer_id, before.producer_id);
+    assert_int_equal(add(&p, 1), ERR_CONCURRENT_TRANSACTIONS);  // nobody is fenced
     answer(ERR_NONE);
     assert_int_equal(end_as(&before, true, &after), ERR_NONE);  // the answer was lost
     assert_int_equal(after.producer_id, p.producer_id);
     assert_int_equal(after.epoch, 0);
     assert_int_equal(add(&p, 1), ERR_NONE);
     assert_int_equal(add(&before, 1), ERR_INVALID_PRODUCER_ID_MAPPING);
+}
+
+// A client that gives its next transaction up before the last one's markers are written.
+static void test_two_ends_in_a_row(void **state) {
+    (void)state;
+    struct producer p = {"id", .version = 2};
+    assert_int_equal(init(&p), ERR_NONE);
+    assert_int_equal(add(&p, 0), ERR_NONE);
+    assert_int_equal(end_transaction(&p, true), ERR_NONE);
+    struct ask ask;
+    end_ask(&ask, &p, false);
+    start(&ask);
+    assert_int_equal(ask.done, 0);
+    answer(ERR_NONE);
+    assert_int_equal(ask.done, 1);
+    assert_int_equal(ask.result, ERR_NONE);
+    assert_int_equal(ask.call.producer_epoch, p.epoch + 1);
+    assert_string_equal(state_of("id"), "CompleteAbort");
+    check();
 }
 
 static void test_an_answer_that_was_lost(void **state) {
@@ -635,6 +655,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_timeouts, begin, end),
         cmocka_unit_test_setup_teardown(test_expiry, begin, end),
         cmocka_unit_test_setup_teardown(test_epochs_run_out, begin, end),
+        cmocka_unit_test_setup_teardown(test_two_ends_in_a_row, begin, end),
         cmocka_unit_test_setup_teardown(test_an_answer_that_was_lost, begin, end),
         cmocka_unit_test_setup_teardown(test_leadership, begin, end),
         cmocka_unit_test_setup_teardown(test_lists, begin, end),

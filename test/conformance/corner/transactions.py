@@ -258,6 +258,25 @@ def late_batch(kit):
     equal(p.state(), 'CompleteAbort')
 
 
+def ends_in_a_row(kit):
+    """A client may give up its next transaction before the markers of the last one are written."""
+    t = kit.create(partitions=20)
+    p = Producer(kit, two=True)
+    for partition in range(20):
+        p.write(t, b'a', partition=partition)
+    with kit.conn() as conn:
+        for epoch, commit in ((p.epoch, True), (p.epoch + 1, False)):
+            conn.send('end_txn', 5, {'transactional_id': p.id, 'producer_id': p.pid,
+                                     'producer_epoch': epoch, 'committed': commit})
+        equal(wire.err(conn.recv()['error_code']), 'NONE')
+        second = wire.err(conn.recv()['error_code'])
+    # Kafka does not wait for the markers.
+    true(second == 'NONE' or not kit.ours and second in ('PRODUCER_FENCED',
+                                                         'CONCURRENT_TRANSACTIONS'), second)
+    p.settled()
+    equal(committed(kit, t), [b'a'])
+
+
 def unknown_partitions(kit):
     t = kit.create()
     p = Producer(kit)
@@ -432,6 +451,6 @@ def run(kit, attempt):
             attempt(name, test, kit, two)
     for test in (init_again, timeouts_are_limited, two_phase_commit_refused,
                  not_in_the_transaction, only_added_partitions, outside_of_the_transaction,
-                 another_id, late_batch, unknown_partitions, verify_only, markers_by_hand,
+                 another_id, late_batch, ends_in_a_row, unknown_partitions, verify_only, markers_by_hand,
                  describe_producers, offsets_not_added, listing, bad_requests, topic_deleted):
         attempt('transactions/' + test.__name__.replace('_', '-'), test, kit)
