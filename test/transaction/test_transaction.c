@@ -135,9 +135,9 @@ static void test_life_of_tv2(void **state) {
                (int16_t)(epoch + 1));
         assert_int_equal(transaction_marker_epoch(&t), epoch + 1);
         assert_int_equal(end(&t, 7, epoch, commit, 2, &changed), ERR_CONCURRENT_TRANSACTIONS);
-    // Ahead of its markers; Kafka says PRODUCER_FENCED to a client that did nothing wrong.
+        // Ahead of its markers; Kafka says PRODUCER_FENCED to a client that did nothing wrong.
         assert_int_equal(end(&t, 7, (int16_t)(epoch + 1), commit, 2, &changed),
-                         ERR_PRODUCER_FENCED);
+                         ERR_CONCURRENT_TRANSACTIONS);
         t = transaction_complete(&t, NOW);
         // A retry has the epoch before the bump.
         assert_int_equal(end(&t, 7, epoch, commit, 2, &changed), ERR_NONE);
