@@ -89,6 +89,27 @@ size_t frame_fetch(struct frame *f, const char *topic, int32_t partition, int64_
     return place;
 }
 
+void frame_offset_commit(struct frame *f, const char *group, const char *topic, int32_t first,
+                         int32_t count) {
+    frame_begin(f, FRAME_OFFSET_COMMIT, 5);
+    frame_string(f, group);
+    frame_u32(f, UINT32_MAX);  // no generation
+    frame_string(f, "");
+    frame_u32(f, 1);
+    frame_string(f, topic);
+    frame_u32(f, (uint32_t)count);
+    for (int32_t i = 0; i < count; i++) {
+        frame_u32(f, (uint32_t)(first + i));
+        frame_u64(f, 42);
+        frame_string(f, "");
+    }
+    frame_end(f);
+}
+
+size_t frame_offset_commit_error(const char *topic) {
+    return 4 + 4 + 4 + 2 + strlen(topic) + 4 + 4;
+}
+
 void frame_create_topic(struct frame *f, const char *topic, int32_t partitions) {
     frame_begin(f, FRAME_CREATE_TOPICS, 2);
     frame_u32(f, 1);

@@ -1,13 +1,19 @@
 // The few Kafka messages that the load generator and the probe speak, written out by hand at fixed
 // classic versions which every broker of the last eight years accepts: Produce v7, Fetch v4,
-// Metadata v1, CreateTopics v2. Frames are built once, before the clock starts; per request only
-// the correlation id and, for fetches, the offset are patched.
+// OffsetCommit v5, Metadata v1, CreateTopics v2. Frames are built once, before the clock starts;
+// per request only the correlation id and, for fetches, the offset are patched.
 #pragma once
 
 #include "base/bytes.h"
 #include "base/slice.h"
 
-enum { FRAME_PRODUCE = 0, FRAME_FETCH = 1, FRAME_METADATA = 3, FRAME_CREATE_TOPICS = 19 };
+enum {
+    FRAME_PRODUCE = 0,
+    FRAME_FETCH = 1,
+    FRAME_METADATA = 3,
+    FRAME_OFFSET_COMMIT = 8,
+    FRAME_CREATE_TOPICS = 19
+};
 enum { FRAME_PRODUCE_VERSION = 7, FRAME_FETCH_VERSION = 4 };
 
 // A frame being written: fixed room, checked by assert.
@@ -39,6 +45,11 @@ void frame_produce(struct frame *f, const char *topic, int32_t partition, int16_
 // One partition from `offset`; returns where in the frame the offset stands, for patching.
 size_t frame_fetch(struct frame *f, const char *topic, int32_t partition, int64_t offset,
                    int32_t wait_ms, int32_t min_bytes, int32_t max_bytes);
+// A commit outside any group membership, of offset 42 in partitions first … first + count - 1.
+void frame_offset_commit(struct frame *f, const char *group, const char *topic, int32_t first,
+                         int32_t count);
+// Where the error code of the first partition stands in the reply (without its length).
+size_t frame_offset_commit_error(const char *topic);
 void frame_create_topic(struct frame *f, const char *topic, int32_t partitions);
 void frame_metadata(struct frame *f, const char *topic);
 

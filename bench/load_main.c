@@ -6,21 +6,18 @@
 // Closed loop: each connection keeps a fixed number of requests under way. Latency is from handing
 // a request to the socket to having read its reply whole. Only the measured time counts: a warm-up
 // of a fifth of it comes before. CPU seconds of the broker are read from /proc.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/histogram.h"
 #include "base/memory.h"
+#include "bench/dial.h"
 #include "bench/frames.h"
 #include "env/env_posix.h"
 #include "wire/batch.h"
@@ -28,8 +25,10 @@
 enum { CONNECTIONS_MAX = 1024, IN_FLIGHT_MAX = 1024, HEADER_SIZE = 12, SEND_PARTS = 128 };
 #define RECEIVE_SIZE ((size_t)1 << 18)
 
+enum mode { PRODUCE, FETCH, COMMIT };
+
 struct settings {
-    bool fetch;
+    enum mode mode;
     const char *host;
     int port;
     const char *topic;
@@ -82,83 +81,25 @@ struct load {
     uint64_t cpu_start, own_cpu_start;
 };
 
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
-}
-
 // ---- Connections ----
-
-static int dial(const struct settings *s) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
-    if (inet_pton(AF_INET, s->host, &address.sin_addr) != 1) fatal("not an address: %s", s->host);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        fatal("cannot connect to %s:%d: %s", s->host, s->port, strerror(errno));
-    }
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fd;
-}
-
-static void read_exactly(int fd, uint8_t *data, size_t size) {
-    for (size_t got = 0; got < size;) {
-        ssize_t n = recv(fd, data + got, size - got, 0);
-        if (n <= 0) fatal("the broker closed the connection");
-        got += (size_t)n;
-    }
-}
-
-// One blocking request; the reply is returned owned, without its length.
-static uint8_t *ask(int fd, const struct frame *frame, size_t *size) {
-    if (send(fd, frame->data, frame->size, MSG_NOSIGNAL) != (ssize_t)frame->size)
-        fatal("cannot send");
-    uint8_t length[4];
-    read_exactly(fd, length, sizeof length);
-    *size = load_u32(length);
-    uint8_t *reply = memory_alloc(*size);
-    read_exactly(fd, reply, *size);
-    return reply;
-}
-
-// Creates the topic, then waits until every partition has a leader.
-static void create_topic(const struct settings *s) {
-    struct frame frame;
-    frame_init(&frame, 4096);
-    int fd = dial(s);
-    size_t size;
-    frame_create_topic(&frame, s->topic, s->partitions);
-    memory_free(ask(fd, &frame, &size));
-    for (int tries = 0; tries < 200; tries++) {
-        frame_metadata(&frame, s->topic);
-        uint8_t *reply = ask(fd, &frame, &size);
-        // Metadata v1: the topic's error code stands behind brokers, controller id and topic count.
-        // Looking for a second answer of the same size is enough: a topic without leaders is
-        // answered with an error and no partitions.
-        bool ready = size > 60 + strlen(s->topic) + 20 * (size_t)s->partitions;
-        memory_free(reply);
-        if (ready) break;
-        struct timespec pause = {0, 10000000};
-        nanosleep(&pause, NULL);
-    }
-    close(fd);
-    frame_deinit(&frame);
-}
 
 static void connection_init(struct load *load, struct connection *c, int index,
                             struct slice batch) {
     const struct settings *s = &load->s;
-    c->socket = dial(s);
+    c->socket = dial(s->host, s->port);
     c->partition = index % s->partitions;
     frame_init(&c->frame, 512 + batch.size);
-    if (s->fetch) {
+    if (s->mode == FETCH) {
         c->offset_place =
             frame_fetch(&c->frame, s->topic, c->partition, 0, s->wait_ms, 1, s->max_bytes);
+    } else if (s->mode == COMMIT) {
+        char group[32];
+        snprintf(group, sizeof group, "bench-%d", index);
+        frame_offset_commit(&c->frame, group, s->topic, c->partition, 1);
     } else {
         frame_produce(&c->frame, s->topic, c->partition, (int16_t)s->acks, batch);
     }
-    c->in_capacity = RECEIVE_SIZE + (s->fetch ? (size_t)s->max_bytes + 1024 : 0);
+    c->in_capacity = RECEIVE_SIZE + (s->mode == FETCH ? (size_t)s->max_bytes + 1024 : 0);
     c->in = memory_alloc(c->in_capacity);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(load->epoll, EPOLL_CTL_ADD, c->socket, &event);
@@ -180,10 +121,10 @@ static void send_requests(struct load *load, struct connection *c) {
         struct request *r = &c->requests[(c->sent + i) % IN_FLIGHT_MAX];
         size_t skip = i == 0 ? c->sent_of_next : 0;
         if (skip == 0) {
-            if (load->s.fetch) store_i64(c->frame.data + c->offset_place, c->next_offset);
+            if (load->s.mode == FETCH) store_i64(c->frame.data + c->offset_place, c->next_offset);
             memcpy(r->header, c->frame.data, HEADER_SIZE);
             store_u32(r->header + 8, c->sent + i);
-            r->sent_ns = now_ns();
+            r->sent_ns = dial_now_ns();
         }
         if (skip < HEADER_SIZE)
             parts[count++] = (struct iovec){r->header + skip, HEADER_SIZE - skip};
@@ -210,10 +151,12 @@ static void pump(struct load *load, struct connection *c) {
 
 // ---- Replies ----
 
-// Produce v7 behind the correlation id: topics, name, partitions, index, error.
+// Produce v7, or OffsetCommit v5, behind the correlation id: topics, name, partitions, index,
+// error.
 static void take_produced(struct load *load, struct connection *c, const uint8_t *reply,
                           size_t size) {
-    size_t at = 4 + 4 + 2 + strlen(load->s.topic) + 4 + 4;
+    size_t at = load->s.mode == COMMIT ? frame_offset_commit_error(load->s.topic)
+                                       : 4 + 4 + 2 + strlen(load->s.topic) + 4 + 4;
     if (size < at + 2 || load_u16(reply + at) != 0) load->errors++;
     load->bytes += load->measuring ? c->frame.size : 0;
     load->all_bytes += c->frame.size;
@@ -248,12 +191,12 @@ static void take_fetched(struct load *load, struct connection *c, const uint8_t 
 
 static void take_replies(struct load *load, struct connection *c) {
     size_t at = 0;
-    uint64_t now = now_ns();
+    uint64_t now = dial_now_ns();
     while (c->in_size - at >= 4) {
         size_t size = load_u32(c->in + at);
         if (c->in_size - at - 4 < size) break;
         const struct request *r = &c->requests[c->answered % IN_FLIGHT_MAX];
-        if (load->s.fetch) {
+        if (load->s.mode == FETCH) {
             take_fetched(load, c, c->in + at + 4, size);
         } else {
             take_produced(load, c, c->in + at + 4, size);
@@ -281,20 +224,20 @@ static void receive(struct load *load, struct connection *c) {
 
 // What is produced stays on the disk, so it has a limit; what is fetched has none.
 static bool written_enough(const struct load *load) {
-    return !load->s.fetch && load->s.total_bytes > 0 &&
+    return load->s.mode != FETCH && load->s.total_bytes > 0 &&
            load->all_bytes >= (uint64_t)load->s.total_bytes;
 }
 
 static void run(struct load *load) {
     struct epoll_event events[256];
-    load->start_ns = now_ns();
+    load->start_ns = dial_now_ns();
     uint64_t length = (uint64_t)(load->s.seconds * 1e9);
     load->measure_ns = load->start_ns + length / 5;
     load->end_ns = load->measure_ns + length;
     for (int i = 0; i < load->s.connections; i++)
         pump(load, &load->connections[i]);
     for (;;) {
-        uint64_t now = now_ns();
+        uint64_t now = dial_now_ns();
         if (!load->measuring && now >= load->measure_ns) {
             load->measuring = true;
             load->measure_ns = now;
@@ -310,7 +253,7 @@ static void run(struct load *load) {
             pump(load, c);
         }
     }
-    load->end_ns = now_ns();
+    load->end_ns = dial_now_ns();
 }
 
 static double percentile_us(const struct load *load, double percent) {
@@ -338,7 +281,7 @@ static void report(const struct load *load) {
 }
 
 static const char usage[] =
-    "Usage: bench_load produce|fetch|frame --port N [options]\n"
+    "Usage: bench_load produce|fetch|commit|frame --port N [options]\n"
     "  frame writes one produce request to standard output and ends\n"
     "  --host A (127.0.0.1)  --topic T (bench)  --partitions N (1)  --create\n"
     "  --connections N (1)  --in-flight N (1)  --seconds S (3)  --total-bytes N\n"
@@ -371,12 +314,14 @@ static void parse(int count, char **words, struct settings *s) {
                            .wait_ms = 500,
                            .seconds = 3};
     if (count < 2 || (strcmp(words[1], "produce") != 0 && strcmp(words[1], "fetch") != 0 &&
-                      strcmp(words[1], "frame") != 0)) {
+                      strcmp(words[1], "commit") != 0 && strcmp(words[1], "frame") != 0)) {
         fputs(usage, stderr);
         exit(2);
     }
     s->print_frame = strcmp(words[1], "frame") == 0;
-    s->fetch = strcmp(words[1], "fetch") == 0;
+    s->mode = strcmp(words[1], "fetch") == 0    ? FETCH
+              : strcmp(words[1], "commit") == 0 ? COMMIT
+                                                : PRODUCE;
     struct {
         const char *name;
         int *value;
@@ -415,7 +360,7 @@ static void parse(int count, char **words, struct settings *s) {
     }
     s->connections = MIN(s->connections, CONNECTIONS_MAX);
     s->in_flight = MIN(s->in_flight, IN_FLIGHT_MAX);
-    if (s->fetch) s->in_flight = 1;  // the next offset is known from the reply only
+    if (s->mode == FETCH) s->in_flight = 1;  // the next offset is known from the reply only
 }
 
 // One produce request of the settings, for tools that time something else.
@@ -433,12 +378,14 @@ int main(int count, char **words) {
     struct load *load = memory_zalloc(1, sizeof *load);
     parse(count, words, &load->s);
     if (load->s.print_frame) return print_frame(&load->s);
-    if (load->s.create) create_topic(&load->s);
+    if (load->s.create)
+        dial_create_topic(load->s.host, load->s.port, load->s.topic, load->s.partitions);
+    if (load->s.mode == COMMIT) dial_await_coordinators(load->s.host, load->s.port);
     histogram_init(&load->latency);
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
     load->connections = memory_zalloc((size_t)load->s.connections, sizeof *load->connections);
     size_t size = 0;
-    uint8_t *batch = load->s.fetch
+    uint8_t *batch = load->s.mode == FETCH
                          ? NULL
                          : frame_make_batch(load->s.records, (size_t)load->s.value_size, 1, &size);
     for (int i = 0; i < load->s.connections; i++) {
