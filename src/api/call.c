@@ -52,7 +52,8 @@ static void refuse(struct net_request *request, int16_t key, int16_t version, co
 
 // These read, or write to partitions only, so those that follow on the connection may begin before
 // they are answered. All others run alone: a client that sends CreateTopics and Metadata in one
-// breath sees its topic, as with Kafka.
+// breath sees its topic, as with Kafka. A commit takes effect when it begins and whoever sees it
+// waits for it too (runtime/), so commits that follow each other share a write and a sync.
 static bool api_may_overlap(int16_t key) {
     switch (key) {
         case API_PRODUCE:
@@ -61,6 +62,7 @@ static bool api_may_overlap(int16_t key) {
         case API_METADATA:
         case API_API_VERSIONS:
         case API_OFFSET_FOR_LEADER_EPOCH:
+        case API_OFFSET_COMMIT:
             return true;
         default:
             return false;
