@@ -5,6 +5,7 @@ import random
 import threading
 import time
 
+import transactions
 import wire
 from kit import Kit, true
 from main import Failed
@@ -188,4 +189,6 @@ def run(lane):
                          ('three-reactors', {'taccola.reactors': 3})):
         b = lane.broker(dict(base, **props), name=title)
         one_run(lane, b, title, kills, seed)
+        if title != 'page-cache' or lane.long:
+            transactions.run(lane, b, title + '/transactions', seed)
         lane.stop(b)
