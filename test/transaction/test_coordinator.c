@@ -3,6 +3,7 @@
 // partition anew holds the same.
 #include "test/replica/kit.h"
 
+#include "base/prng.h"
 #include "gen/apis.h"
 #include "runtime/store.h"
 #include "transaction/state.h"
@@ -645,6 +646,108 @@ static void test_the_log_is_shortened(void **state) {
     check();
 }
 
+// ---- Any sequence of requests ----
+
+enum { WALKERS = 3, STEPS = 400 };
+
+struct walker {
+    struct producer now, before;  // what the client has, and what it had
+    enum transaction_state seen;
+    int64_t highest_id;
+    int16_t highest_epoch;  // of that id
+    int ended[2];           // aborts, commits
+};
+
+// What was decided is what happens; ids and epochs only grow.
+static void look_at(struct walker *w) {
+    const struct transaction *t = find(w->now.id);
+    if (t == NULL) return;
+    if (t->producer_id == w->highest_id)
+        assert_true(t->producer_epoch >= w->highest_epoch);
+    else
+        assert_true(t->producer_id > w->highest_id);
+    w->highest_id = t->producer_id;
+    w->highest_epoch = t->producer_epoch;
+    bool was_decided =
+        w->seen == TRANSACTION_PREPARE_COMMIT || w->seen == TRANSACTION_PREPARE_ABORT;
+    if (was_decided && t->state != w->seen) {
+        bool commits = w->seen == TRANSACTION_PREPARE_COMMIT;
+        assert_int_equal(t->state,
+                         commits ? TRANSACTION_COMPLETE_COMMIT : TRANSACTION_COMPLETE_ABORT);
+        w->ended[commits]++;
+    }
+    w->seen = t->state;
+    for (int i = 0; i < bed.marker_count; i++) {
+        const struct pending_marker *m = bed.markers[i];
+        if (m->producer_id != t->producer_id) continue;
+        assert_int_equal(m->producer_epoch, t->producer_epoch);
+        assert_int_equal(m->commit, t->state == TRANSACTION_PREPARE_COMMIT);
+    }
+}
+
+static void step(struct walker *w, struct prng *random) {
+    static const enum err verdicts[] = {ERR_NONE, ERR_NONE, ERR_NOT_LEADER_OR_FOLLOWER,
+                                        ERR_REQUEST_TIMED_OUT, ERR_UNKNOWN_TOPIC_OR_PARTITION};
+    uint64_t choice = prng_below(random, 100);
+    struct producer *p = prng_below(random, 8) == 0 ? &w->before : &w->now;
+    struct producer had = w->now, after;
+    if (choice < 10) {
+        if (init(&w->now) == ERR_NONE) w->before = had;
+    } else if (choice < 50) {
+        (void)add(p, (int32_t)prng_below(random, 3));
+    } else if (choice < 75) {
+        if (end_as(p, prng_below(random, 2) == 0, &after) == ERR_NONE && p == &w->now) {
+            w->before = had;
+            w->now = after;
+        }
+    } else if (choice < 90) {
+        if (bed.marker_count > 0) answer(verdicts[prng_below(random, COUNT_OF(verdicts))]);
+    } else if (choice < 96) {
+        wait_ms(prng_below(random, 4000));
+    } else if (choice < 98) {
+        restart();
+    } else {
+        w->now.version = w->now.version == 0 ? 2 : 0;
+    }
+    check();
+}
+
+static void test_any_sequence(void **state) {
+    (void)state;
+    int commits = 0, aborts = 0;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct prng random;
+        prng_init(&random, seed);
+        static const char *const names[6][WALKERS] = {{"a1", "b1", "c1"}, {"a2", "b2", "c2"},
+                                                      {"a3", "b3", "c3"}, {"a4", "b4", "c4"},
+                                                      {"a5", "b5", "c5"}, {"a6", "b6", "c6"}};
+        struct walker walkers[WALKERS];
+        for (int i = 0; i < WALKERS; i++) {
+            struct producer p = {names[seed - 1][i], -1, -1, i % 2 == 0 ? 2 : 0};
+            walkers[i] = (struct walker){p, p, TRANSACTION_EMPTY, -1, -1};
+        }
+        for (int i = 0; i < STEPS; i++) {
+            step(&walkers[prng_below(&random, WALKERS)], &random);
+            for (int k = 0; k < WALKERS; k++)
+                look_at(&walkers[k]);
+        }
+        // When all heals, what is decided ends.
+        for (int i = 0; i < 20; i++) {
+            if (bed.marker_count > 0) answer(ERR_NONE);
+            wait_ms(1000);
+        }
+        for (int i = 0; i < WALKERS; i++) {
+            const struct transaction *t = find(names[seed - 1][i]);
+            commits += walkers[i].ended[1];
+            aborts += walkers[i].ended[0];
+            if (t == NULL) continue;
+            assert_int_not_equal(t->state, TRANSACTION_PREPARE_COMMIT);
+            assert_int_not_equal(t->state, TRANSACTION_PREPARE_ABORT);
+        }
+    }
+    assert_true(commits > 30 && aborts > 30);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_transaction, begin, end),
@@ -660,6 +763,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_leadership, begin, end),
         cmocka_unit_test_setup_teardown(test_lists, begin, end),
         cmocka_unit_test_setup_teardown(test_the_log_is_shortened, begin, end),
+        cmocka_unit_test_setup_teardown(test_any_sequence, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
