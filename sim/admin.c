@@ -62,7 +62,8 @@ static void created(struct client_call *call, enum err result) {
         result =
             response->topics_count == 1 ? err_of_wire(response->topics[0].error_code) : ERR_CORRUPT;
     }
-    if (result == ERR_NONE && !a->is_extra) {  // the first topic: before all faults
+    if (result == ERR_NONE && !a->is_extra && a->clients->place_topic_count == 0) {
+        // The first topic, before all faults.
         const struct create_topics_response *response = call->response;
         place_of(a->clients, response->topics[0].topic_id, 0);
     }
@@ -104,6 +105,16 @@ static void create_records_topic(struct env_timer *timer) {
 
 void topic_create_start(struct env *env, struct clients *clients) {
     admin_new(env, clients, create_records_topic);
+}
+
+static void create_copies_topic(struct env_timer *timer) {
+    struct admin *a = container_of(timer, struct admin, timer);
+    snprintf(a->name, sizeof a->name, "%s", COPY_TOPIC);
+    create(a, a->clients->partition_count);
+}
+
+void copy_topic_create_start(struct env *env, struct clients *clients) {
+    admin_new(env, clients, create_copies_topic);
 }
 
 // A setting whose value counts up: what was acknowledged last must be there at the end.

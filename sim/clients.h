@@ -4,6 +4,7 @@
 
 #include "env/env.h"
 #include "sim/cluster.h"
+#include "sim/copy_ledger.h"
 #include "sim/run.h"
 
 // The partitions that groups divide among their members, numbered so that a set of them is one
@@ -34,11 +35,14 @@ struct clients {
     bool consumers_are_settled;
     struct place_topic places[PLACE_TOPICS_MAX];  // known by their ids; [0] is CLIENT_TOPIC
     int32_t place_topic_count;
+    struct copy_ledger *copies;
+    int32_t copier_count;     // transactional ids that copy
     uint64_t records_places;  // of CLIENT_TOPIC
     uint64_t places_there;    // at the end: of all topics; 0: not known yet
 };
 
 #define CLIENT_TOPIC   "records"
+#define COPY_TOPIC     "copies"
 #define SHIFTING_TOPIC "shifting-%d"  // made, grown and deleted, one after the other
 
 // The place of a partition; a topic that is not known yet gets its places. -1: no place is left.
@@ -70,8 +74,16 @@ void stream_start(struct env *env, struct clients *clients);
 void reader_start(struct env *env, struct clients *clients);
 // Reads everything once from the beginning; then last_read_done.
 void last_reader_start(struct env *env, struct clients *clients);
-// Creates the topic of the records; then topic_exists.
+// Creates the topic of the records (or of the copies); then topic_exists.
 void topic_create_start(struct env *env, struct clients *clients);
+void copy_topic_create_start(struct env *env, struct clients *clients);
+// One copier for each of copier_count transactional ids. Twins have the same ids, and stop when the
+// others close.
+void copiers_start(struct env *env, struct clients *clients, bool are_twins);
+// Reads the copies with read_committed; the last one until all is read, then last_read_done.
+void copy_reader_start(struct env *env, struct clients *clients, bool is_last);
+// Sets transaction.version to 1, then topic_exists; or goes on changing it until closing.
+void transaction_version_start(struct env *env, struct clients *clients, bool once);
 // Creates one topic after the other and changes a configuration until closing.
 void admin_start(struct env *env, struct clients *clients);
 // Creates topics, adds partitions, deletes them, one after the other; at the end sets places_there.

@@ -47,6 +47,7 @@ static struct config *make_config(const struct cluster *cluster) {
         "log.roll.ms=1500",
         "offsets.topic.num.partitions=3",
         "transaction.state.log.num.partitions=3",
+        "transaction.abort.timed.out.transaction.cleanup.interval.ms=100",
         "group.min.session.timeout.ms=100",
         "group.initial.rebalance.delay.ms=50",
         "group.consumer.session.timeout.ms=1500",

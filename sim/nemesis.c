@@ -5,7 +5,7 @@
 #define DISK_BYTES (UINT64_C(64) << 20)
 
 void nemesis_init(struct nemesis *nemesis, const struct scenario *scenario, struct cluster *cluster,
-                  struct sim_node *clients[3]) {
+                  struct sim_node *clients[4]) {
     *nemesis = (struct nemesis){.scenario = scenario, .cluster = cluster};
     memcpy(nemesis->clients, clients, sizeof nemesis->clients);
 }
@@ -43,7 +43,7 @@ static void heal_disk_space(void *context) {
 static void cut_network(struct nemesis *nemesis) {
     struct sim *sim = nemesis->cluster->sim;
     struct sim_node *broker = nemesis->cluster->node;
-    struct sim_node *client = nemesis->clients[draw(nemesis, 3)];
+    struct sim_node *client = nemesis->clients[draw(nemesis, 4)];
     uint64_t ways = 1 + draw(nemesis, 3);
     if (ways & 1) sim_network_cut(sim, broker, client);
     if (ways & 2) sim_network_cut(sim, client, broker);
@@ -110,6 +110,10 @@ static void bring(struct nemesis *nemesis, enum fault fault) {
             note(nemesis, "slow network");
             sim_network_latency(cluster->sim, 0, draw(nemesis, 2000 * NS_PER_MS) + 1);
             sim_at(cluster->sim, draw(nemesis, 2000 * NS_PER_MS), heal_latency, nemesis);
+            break;
+        case FAULT_CLIENT_KILL:
+            note(nemesis, "kill -9 of clients");
+            nemesis->kill_clients(nemesis->context);
             break;
         case FAULT_COUNT:
             break;

@@ -8,13 +8,15 @@
 struct nemesis {
     const struct scenario *scenario;
     struct cluster *cluster;
-    struct sim_node *clients[3];
+    struct sim_node *clients[4];
+    void (*kill_clients)(void *context);
+    void *context;
     bool is_over;
     uint32_t count;  // faults brought
 };
 
 void nemesis_init(struct nemesis *nemesis, const struct scenario *scenario, struct cluster *cluster,
-                  struct sim_node *clients[3]);
+                  struct sim_node *clients[4]);
 void nemesis_start(struct nemesis *nemesis);
 // Heals everything; nothing more comes.
 void nemesis_stop(struct nemesis *nemesis);

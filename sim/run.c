@@ -19,6 +19,7 @@ struct run {
     struct ledger *ledger;
     struct group_ledger *groups;
     struct group_ledger *consumers;  // of the consumer protocol
+    struct copy_ledger *copies;
     int32_t member_count;
     int32_t consumer_count;
     struct cluster cluster;
@@ -27,6 +28,8 @@ struct run {
     struct sim_node *writers;
     struct sim_node *streams;
     struct sim_node *readers;
+    struct sim_node *copiers;
+    bool copiers_start_planned;
 };
 
 static struct sim_node *add_node(struct sim *sim, const char *name) {
@@ -77,6 +80,50 @@ static void start_members(void *context) {
                            run->consumer_count);
 }
 
+static void create_copy_topic(void *context) {
+    struct run *run = context;
+    copy_topic_create_start(sim_node_env(run->writers, 0), &run->clients);
+}
+
+static void set_old_protocol(void *context) {
+    struct run *run = context;
+    transaction_version_start(sim_node_env(run->writers, 0), &run->clients, true);
+}
+
+static void start_copiers(void *context) {
+    struct run *run = context;
+    copiers_start(sim_node_env(run->copiers, 0), &run->clients, false);
+}
+
+static void start_copier_companions(void *context) {
+    struct run *run = context;
+    struct env *env = sim_node_env(run->streams, 0);
+    run->clients.busy += run->clients.copier_count;
+    if (run->scenario->twins) copiers_start(env, &run->clients, true);
+    copy_reader_start(env, &run->clients, false);
+    if (run->scenario->both_protocols) transaction_version_start(env, &run->clients, false);
+}
+
+static void start_copiers_again(void *context) {
+    struct run *run = context;
+    run->copiers_start_planned = false;
+    sim_node_restart(run->copiers);
+    sim_node_call(run->copiers, start_copiers, run);
+}
+
+static void kill_copiers(void *context) {
+    struct run *run = context;
+    if (run->copiers_start_planned) return;
+    run->copiers_start_planned = true;
+    sim_node_kill(run->copiers);
+    sim_at(run->sim, sim_between(run->sim, 0, 2 * NS_PER_S), start_copiers_again, run);
+}
+
+static void start_last_copies(void *context) {
+    struct run *run = context;
+    copy_reader_start(sim_node_env(run->readers, 0), &run->clients, true);
+}
+
 static void start_last_offsets(void *context) {
     struct run *run = context;
     last_offsets_start(sim_node_env(run->writers, 0), &run->clients, run->groups);
@@ -111,14 +158,30 @@ static bool wait_for(struct run *run, const bool *flag, uint64_t limit, const ch
     return !is_violated(run);
 }
 
+static bool prepare_copies(struct run *run) {
+    run->clients.topic_exists = false;
+    sim_node_call(run->writers, create_copy_topic, run);
+    if (!wait_for(run, &run->clients.topic_exists, START_LIMIT, "the copies' topic is not there"))
+        return false;
+    if (!run->scenario->old_protocol) return true;
+    run->clients.topic_exists = false;
+    sim_node_call(run->writers, set_old_protocol, run);
+    return wait_for(run, &run->clients.topic_exists, START_LIMIT, "a feature is not changed");
+}
+
 static void run_steps(struct run *run) {
     cluster_format(&run->cluster);
     sim_node_call(run->writers, create_topic, run);
     if (!wait_for(run, &run->clients.topic_exists, START_LIMIT, "the topic is not there")) return;
+    if (run->scenario->copiers > 0 && !prepare_copies(run)) return;
     sim_node_call(run->writers, start_writers, run);
     sim_node_call(run->streams, start_streams, run);
     sim_node_call(run->readers, start_readers, run);
     sim_node_call(run->streams, start_members, run);
+    if (run->scenario->copiers > 0) {
+        sim_node_call(run->copiers, start_copiers, run);
+        sim_node_call(run->streams, start_copier_companions, run);
+    }
     nemesis_start(&run->nemesis);
     sim_run(run->sim, run->scenario->duration_ms * NS_PER_MS, ledger_is_violated(run->ledger));
     nemesis_stop(&run->nemesis);
@@ -136,6 +199,13 @@ static void run_steps(struct run *run) {
                   "the last read does not reach the end"))
         return;
     ledger_end_last_read(run->ledger);
+    if (run->scenario->copiers > 0) {
+        run->clients.last_read_done = false;
+        sim_node_call(run->readers, start_last_copies, run);
+        if (!wait_for(run, &run->clients.last_read_done, REST_LIMIT,
+                      "the copies are not all there, or the last stable offset is stuck"))
+            return;
+    }
     if (run->scenario->members > 0) {
         run->clients.last_read_done = false;
         sim_node_call(run->writers, start_last_offsets, run);
@@ -165,17 +235,24 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->consumer_count = size_of_group(run, scenario->consumers);
     run->groups = group_ledger_new(run->ledger, scenario->partitions, run->member_count);
     run->consumers = group_ledger_new(run->ledger, scenario->partitions, run->consumer_count);
+    run->copies =
+        scenario->copiers == 0 ? NULL : copy_ledger_new(run->ledger, scenario->partitions);
     cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
     run->writers = add_node(run->sim, "writers");
     run->streams = add_node(run->sim, "streams");
     run->readers = add_node(run->sim, "readers");
+    run->copiers = add_node(run->sim, "copiers");
     run->clients = (struct clients){.sim = run->sim,
                                     .ledger = run->ledger,
                                     .is_durable = !scenario->page_cache,
                                     .partition_count = scenario->partitions,
+                                    .copies = run->copies,
+                                    .copier_count = scenario->copiers,
                                     .records_places = (UINT64_C(1) << scenario->partitions) - 1};
-    struct sim_node *others[] = {run->writers, run->streams, run->readers};
+    struct sim_node *others[] = {run->writers, run->streams, run->readers, run->copiers};
     nemesis_init(&run->nemesis, scenario, &run->cluster, others);
+    run->nemesis.kill_clients = kill_copiers;
+    run->nemesis.context = run;
     run_steps(run);
     *result = (struct run_result){
         .failed = is_violated(run),
@@ -188,6 +265,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
         .commits = group_ledger_commits(run->groups) + group_ledger_commits(run->consumers),
         .assignments =
             group_ledger_assignments(run->groups) + group_ledger_assignments(run->consumers),
+        .copies = run->copies == NULL ? (struct copy_counts){0} : copy_ledger_counts(run->copies),
         .replays = run->cluster.replays_compared,
         .sim = sim_counts(run->sim)};
     if (result->failed) {
@@ -197,6 +275,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     sim_free(run->sim);
     group_ledger_free(run->groups);
     group_ledger_free(run->consumers);
+    if (run->copies != NULL) copy_ledger_free(run->copies);
     ledger_free(run->ledger);
     free(run);
 }

@@ -2,6 +2,7 @@
 // ledger over all.
 #pragma once
 
+#include "sim/copy_ledger.h"
 #include "sim/ledger.h"
 #include "sim/sim_env.h"
 
@@ -13,12 +14,13 @@ enum fault {
     FAULT_RESET = 1 << 4,       // every connection is reset
     FAULT_CUT = 1 << 5,         // the network is cut one way or both, heals
     FAULT_SLOW_DISK = 1 << 6,
-    FAULT_FULL_DISK = 1 << 7,   // and it heals
-    FAULT_SYNC_ERROR = 1 << 8,  // a sync fails; the broker may stop and is started again
-    FAULT_CLOCK = 1 << 9,       // the wall clock jumps and drifts
-    FAULT_DELAY = 1 << 10,      // what is sent arrives much later, and on several connections in
-                                // another order
-    FAULT_COUNT = 11,
+    FAULT_FULL_DISK = 1 << 7,     // and it heals
+    FAULT_SYNC_ERROR = 1 << 8,    // a sync fails; the broker may stop and is started again
+    FAULT_CLOCK = 1 << 9,         // the wall clock jumps and drifts
+    FAULT_DELAY = 1 << 10,        // what is sent arrives much later, and on several connections in
+                                  // another order
+    FAULT_CLIENT_KILL = 1 << 11,  // copiers end as by kill -9 and are started again
+    FAULT_COUNT = 12,
 };
 
 // A scenario is a row: who writes, who reads, what goes wrong.
@@ -34,14 +36,18 @@ struct scenario {
                       // acknowledged
     int32_t plain_writers;  // acks=1, no retries
     int32_t spoilers;       // send batches with a wrong CRC
-    int32_t readers;    // consumers of the client library, from the beginning and again from the
-                        // beginning
-    int32_t members;    // of one group: join, commit, leave, crash, fall silent
-    int32_t consumers;  // the same in a group of the consumer protocol
-    bool any_size;      // of both: the seed draws from 1 to that many
-    bool shifter;       // topics come, grow and go; consumers read them
-    int32_t admins;     // create topics one after the other
-    uint32_t faults;    // enum fault
+    int32_t readers;      // consumers of the client library, from the beginning and again from the
+                          // beginning
+    int32_t members;      // of one group: join, commit, leave, crash, fall silent
+    int32_t consumers;    // the same in a group of the consumer protocol
+    bool any_size;        // of both: the seed draws from 1 to that many
+    bool shifter;         // topics come, grow and go; consumers read them
+    int32_t copiers;      // transactional ids under which the records are copied, exactly once
+    bool twins;           // each copier has another one with its transactional id
+    bool old_protocol;    // transaction.version 1 instead of 2
+    bool both_protocols;  // it changes all the time
+    int32_t admins;       // create topics one after the other
+    uint32_t faults;      // enum fault
     uint32_t fault_every_ms;  // on average
     uint32_t duration_ms;     // of simulated time; then everything heals and must come to rest
 };
@@ -68,7 +74,8 @@ struct run_result {
     struct ledger_counts ledger;
     uint64_t commits;      // of offsets, acknowledged
     uint64_t assignments;  // answered to members
-    uint64_t replays;      // of coordinators' partitions, whose state was compared
+    struct copy_counts copies;
+    uint64_t replays;  // of coordinators' partitions, whose state was compared
     struct sim_counts sim;
 };
 

@@ -125,11 +125,14 @@ static void print_json(const struct run_options *options, const struct run_resul
            ",\"read\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"released\":%" PRIu64
            ",\"kills\":%" PRIu64 ",\"power_cuts\":%" PRIu64 ",\"sectors_lost\":%" PRIu64
            ",\"names_lost\":%" PRIu64 ",\"syncs\":%" PRIu64 ",\"resets\":%" PRIu64
-           ",\"commits\":%" PRIu64 ",\"assignments\":%" PRIu64 ",\"replays\":%" PRIu64 "}\n",
+           ",\"commits\":%" PRIu64 ",\"assignments\":%" PRIu64 ",\"replays\":%" PRIu64
+           ",\"transactions\":{\"begun\":%" PRIu64 ",\"committed\":%" PRIu64 ",\"aborted\":%" PRIu64
+           ",\"copies_seen\":%" PRIu64 "}}\n",
            r->hash, r->simulated_ms, r->events, r->faults, r->starts, r->ledger.records,
            r->ledger.acked, r->ledger.seen, r->ledger.rejected, r->ledger.released, r->sim.kills,
            r->sim.power_cuts, r->sim.sectors_lost, r->sim.names_lost, r->sim.syncs, r->sim.resets,
-           r->commits, r->assignments, r->replays);
+           r->commits, r->assignments, r->replays, r->copies.begun, r->copies.committed,
+           r->copies.aborted, r->copies.seen);
 }
 
 static bool run_one(const struct arguments *a, const struct scenario *scenario, uint64_t seed) {
