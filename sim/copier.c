@@ -84,7 +84,8 @@ static void begin_life(struct copier *c) {
     producer.transactional_id = slice_cstring(c->id);
     producer.transaction_timeout_ms = TIMEOUT_MS;
     producer.request_timeout_ns = REQUEST_MS * MS;
-    producer.delivery_timeout_ns = 10000 * MS;
+    // An impatient one aborts while its records are still on their way.
+    producer.delivery_timeout_ns = (below(c, 2) == 0 ? 900 : 10000) * MS;
     producer.batch_bytes = 600;
     struct consumer_options consumer = consumer_options_default();
     consumer.fetch_wait_ms = 100;
@@ -215,6 +216,25 @@ static enum err copy_one(struct copier *c, const struct consumer_record *record)
     return err;
 }
 
+// A record for a topic that will soon be deleted, perhaps before the transaction ends.
+static void write_elsewhere(struct copier *c) {
+    char topic[32];
+    struct copy_record *r = memory_zalloc(1, sizeof *r);
+    snprintf(topic, sizeof topic, SHIFTING_TOPIC, c->clients->shifting_topic);
+    r->copier = c;
+    r->transaction = c->transaction;
+    r->record = (struct producer_record){.topic = slice_cstring(topic),
+                                         .partition = (int32_t)below(c, 2),
+                                         .timestamp = -1,
+                                         .key = SLICE_NULL,
+                                         .value = SLICE_LITERAL("elsewhere"),
+                                         .done = copied};
+    if (producer_send(c->producer, &r->record) != ERR_NONE) {
+        memory_free(r);
+        c->gives_up = true;
+    }
+}
+
 static bool has_caught_up(const struct copier *c) {
     for (int32_t i = 0; i < c->clients->partition_count; i++) {
         if (is_mine(c, i) && c->next[i] < ledger_promised_end(c->clients->ledger, i)) return false;
@@ -280,6 +300,9 @@ static void work(struct copier *c) {
         wait_for_input(c);
         return;
     }
+    if (c->transaction != 0 && c->clients->shifting_topic >= 0 && !c->clients->is_closing &&
+        below(c, 3) == 0)
+        write_elsewhere(c);
     // Now and then the coordinator loses patience just when the end is asked for.
     uint64_t pause =
         below(c, 20) == 0 ? (TIMEOUT_MS - 300 + below(c, 600)) * MS : below(c, 10 * MS);

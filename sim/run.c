@@ -247,6 +247,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
                                     .is_durable = !scenario->page_cache,
                                     .partition_count = scenario->partitions,
                                     .copies = run->copies,
+                                    .shifting_topic = -1,
                                     .copier_count = scenario->copiers,
                                     .records_places = (UINT64_C(1) << scenario->partitions) - 1};
     struct sim_node *others[] = {run->writers, run->streams, run->readers, run->copiers};
@@ -299,6 +300,16 @@ static const char *const mutant_names[] = {
     [MUTANT_GROUP_FORGET_COMMIT] = "group-forget-commit",
     [MUTANT_GROUP_EXPIRE_IN_USE] = "group-expire-in-use",
     [MUTANT_GROUP_GIVE_BEFORE_REVOKED] = "group-give-before-revoked",
+    [MUTANT_DUPLICATE_ANSWERS_END] = "duplicate-answers-end",
+    [MUTANT_SKIP_SEQUENCE] = "skip-sequence",
+    [MUTANT_TXN_END_ANY_EPOCH] = "txn-end-any-epoch",
+    [MUTANT_TXN_READ_UNDECIDED] = "txn-read-undecided",
+    [MUTANT_TXN_FORGET_ABORTED] = "txn-forget-aborted",
+    [MUTANT_TXN_OFFSETS_AT_ONCE] = "txn-offsets-at-once",
+    [MUTANT_TXN_NO_FENCE] = "txn-no-fence",
+    [MUTANT_TXN_FORGET_PREPARED] = "txn-forget-prepared",
+    [MUTANT_TXN_FORGET_OFFSET_MARKER] = "txn-forget-offset-marker",
+    [MUTANT_TXN_WAIT_FOR_DELETED] = "txn-wait-for-deleted",
 };
 _Static_assert(COUNT_OF(mutant_names) == MUTANT_COUNT, "every mutant has a name");
 

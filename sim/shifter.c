@@ -87,6 +87,7 @@ static void shifted(struct client_call *call, enum err result) {
         go_on_in(s, 50 * MS);
         return;
     }
+    if (s->shift == SHIFT_CREATE) s->clients->shifting_topic = s->topic;
     if (s->shift == SHIFT_LIST) return;
     if (s->shift == SHIFT_DELETE) s->topic++;
     s->shift = (enum shift)((s->shift + 1) % SHIFT_LIST);

@@ -60,8 +60,9 @@ static int64_t upper_bound_of(const struct fetch *fetch, struct partition *parti
     if (env_mutant(fetch->call->node->env, MUTANT_SERVE_BEYOND_HIGH_WATERMARK)) {
         return log_end_written(partition->log);
     }
-    return fetch->read_committed ? partition_last_stable_offset(partition)
-                                 : partition->high_watermark;
+    bool is_mutant = env_mutant(fetch->call->node->env, MUTANT_TXN_READ_UNDECIDED);
+    return fetch->read_committed && !is_mutant ? partition_last_stable_offset(partition)
+                                               : partition->high_watermark;
 }
 
 // KIP-595: the client's last epoch must not end before its offset here. True: the row is answered.
@@ -83,7 +84,8 @@ static bool is_diverging(struct fetch_row *row, struct partition *partition) {
 static enum err read_aborted(struct fetch_row *row, struct partition *partition) {
     if (!fetch_of(row->row.part)->read_committed) return ERR_NONE;
     row->aborted_count = 0;
-    if (row->slice.size == 0) return ERR_NONE;
+    bool is_mutant = env_mutant(row->row.part->scatter_part.node->env, MUTANT_TXN_FORGET_ABORTED);
+    if (row->slice.size == 0 || is_mutant) return ERR_NONE;
     return log_aborted_transactions(partition->log, row->target.fetch_offset,
                                     row->slice.next_offset, row->row.part->scatter_part.arena,
                                     &row->aborted, &row->aborted_count);

@@ -34,7 +34,7 @@ void partition_marker_start(struct node *node, struct partition_marker *m, struc
     m->error = partition_access(node, topic_id, index, -1, &partition);
     bool is_offsets = m->error == ERR_NONE && node->groups != NULL &&
                       slice_equal_cstring(partition->topic->name, GROUP_TOPIC);
-    if (is_offsets) {
+    if (is_offsets && !env_mutant(node->env, MUTANT_TXN_FORGET_OFFSET_MARKER)) {
         m->offsets = (struct group_marker){.partition = index,
                                            .producer_id = m->producer_id,
                                            .producer_epoch = m->producer_epoch,
@@ -45,8 +45,8 @@ void partition_marker_start(struct node *node, struct partition_marker *m, struc
         group_marker_start(node->groups, &m->offsets);
         return;
     }
-    if (m->error == ERR_NONE) m->error = append(node, m, partition, arena);
-    if (m->error == ERR_NONE) return;
+    if (m->error == ERR_NONE && !is_offsets) m->error = append(node, m, partition, arena);
+    if (m->error == ERR_NONE && !is_offsets) return;
     env_task_init(&m->refused, run_refused);
     env_defer(node->env, &m->refused);
 }

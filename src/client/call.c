@@ -68,6 +68,7 @@ static void answered(struct peer_request *request, enum err result) {
         return;
     }
     if (result != ERR_NONE) {
+        call->may_come_late = true;
         client->error = request->error;
         if (client->error.text[0] == '\0') {
             message_set(&client->error, "%s", peer_error(request->peer));

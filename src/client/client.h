@@ -64,6 +64,7 @@ struct client_call {
     int16_t version;
     void *response;
     struct message error;  // a sentence for failures that are not in the response
+    bool may_come_late;    // a try was not answered: it may still be on its way. Never taken back
 
     // Private.
     struct client *client;

@@ -6,10 +6,11 @@
 //     from anywhere -> FATAL
 //
 // TV1: a partition is added at the coordinator before its first batch of the transaction leaves;
-// groups' offsets likewise. The epoch stays. When a batch was given up whose fate is not known, it
-// may still arrive; so the epoch is bumped by InitProducerId after the abort (KIP-360). TV2
-// (KIP-890): Produce and TxnOffsetCommit add by themselves, and the answer to EndTxn bears the
-// epoch of the next transaction, which makes everything of the last one stale.
+// groups' offsets likewise. The epoch stays. When a batch was given up whose fate is not known, or
+// a try of EndTxn or TxnOffsetCommit was not answered, it may still arrive; so the epoch is bumped
+// by InitProducerId after the end (KIP-360). TV2 (KIP-890): Produce and TxnOffsetCommit add by
+// themselves, and the answer to EndTxn bears the epoch of the next transaction, which makes
+// everything of the last one stale.
 //
 // Errors (KIP-1050): passing ones are tried again below (client calls, held batches). Those that
 // say that another has taken over, or that nothing will ever do, are fatal; all others leave the
@@ -273,6 +274,12 @@ static void learn_version(struct transaction *t) {
     t->is_v2 = peer != NULL && peer_transaction_version(peer) >= TRANSACTION_VERSION_2;
 }
 
+// With TV1 all transactions have one epoch: a try that was not answered would count in the next one
+// (KAFKA-17754).
+static void doubt(struct transaction *t, const struct coordinator_call *call) {
+    if (!t->is_v2 && call->call.may_come_late) t->needs_bump = true;
+}
+
 static void init_done(struct coordinator_call *call, enum err result) {
     struct transaction *t = container_of(call, struct transaction, init.call);
     struct message text = call->call.error;
@@ -436,6 +443,7 @@ static void offsets_ended(struct transaction *t, enum err result) {
 }
 
 static void commit_done(struct coordinator_call *call, enum err result) {
+    doubt(container_of(call, struct transaction, offsets.call), call);
     offsets_ended(container_of(call, struct transaction, offsets.call), result);
 }
 
@@ -531,7 +539,7 @@ static enum err end_verdict(struct coordinator_call *call) {
 
 // The transaction is ended at the coordinator, or never began there.
 static void ended(struct transaction *t) {
-    if (t->state == TRANSACTION_ABORTING && t->needs_bump) {
+    if (t->needs_bump) {
         t->state = TRANSACTION_BUMPING;
         send_init(t);
         return;
@@ -550,6 +558,7 @@ static void end_done(struct coordinator_call *call, enum err result) {
         t->p->producer_epoch = r->producer_epoch;
         t->needs_bump = false;
     }
+    doubt(t, call);
     end_call(&t->end);
     if (result == ERR_CANCELLED || t->state == TRANSACTION_FATAL) return;
     if (result == ERR_NONE) {

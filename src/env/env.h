@@ -80,6 +80,16 @@ enum mutant {
     MUTANT_GROUP_EXPIRE_IN_USE,        // offsets expire while members read the topic
     MUTANT_GROUP_GIVE_BEFORE_REVOKED,  // KIP-848: a partition gets a new owner while the old one
                                        // still holds it
+    MUTANT_DUPLICATE_ANSWERS_END,  // a batch that is stored already is answered with the log's end
+    MUTANT_SKIP_SEQUENCE,          // sequences and epochs of batches are not checked
+    MUTANT_TXN_END_ANY_EPOCH,      // EndTxn of an older epoch ends the transaction
+    MUTANT_TXN_READ_UNDECIDED,     // read_committed is served up to the high watermark
+    MUTANT_TXN_FORGET_ABORTED,     // Fetch does not name aborted transactions
+    MUTANT_TXN_OFFSETS_AT_ONCE,    // offsets of a transaction count before its end
+    MUTANT_TXN_NO_FENCE,           // InitProducerId leaves an open transaction and its epoch alone
+    MUTANT_TXN_FORGET_PREPARED,    // decided ends are not finished after a restart
+    MUTANT_TXN_FORGET_OFFSET_MARKER,  // markers for offsets are answered, not written
+    MUTANT_TXN_WAIT_FOR_DELETED,      // a transaction waits for the marker of a deleted topic
     MUTANT_COUNT,
 };
 bool env_mutant(const struct env *env, enum mutant mutant);

@@ -116,6 +116,7 @@ static void enter_transaction(struct group_call *call, const struct txn_offset_c
                                                      .producer_epoch = m->producer_epoch,
                                                      .needs_guard = call->needs_guard,
                                                      .guard = call->guard};
+    if (env_mutant(group_env(call->shard), MUTANT_TXN_OFFSETS_AT_ONCE)) return;
     for (int32_t i = 0; i < result->count; i++)
         result->records[i].transaction = &call->transaction;
 }

@@ -88,8 +88,9 @@ static void write_complete(struct completion *c) {
 static bool settles(const struct completion_row *row, enum err result) {
     switch (result) {
         case ERR_NONE:
-        case ERR_UNKNOWN_TOPIC_OR_PARTITION:  // deleted, and the transaction's records with it
             return true;
+        case ERR_UNKNOWN_TOPIC_OR_PARTITION:  // deleted, and the transaction's records with it
+            return !env_mutant(row->completion->coordinator->env, MUTANT_TXN_WAIT_FOR_DELETED);
         case ERR_INVALID_PRODUCER_EPOCH: {  // ended there already, by a newer epoch
             const struct pending_marker *m = &row->marker;
             log_warn(env_logger(row->completion->coordinator->env), "transaction",

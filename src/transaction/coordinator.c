@@ -196,6 +196,7 @@ static void loaded(struct store *store) {
     // Ends that were decided but not finished go on, once it is sure that they are durable.
     map_for_each(n, &s->ids) {
         const struct transaction_id *id = container_of(n, struct transaction_id, by_id);
+        if (env_mutant(transaction_env(s), MUTANT_TXN_FORGET_PREPARED)) break;
         if (id->now.state == TRANSACTION_PREPARE_COMMIT ||
             id->now.state == TRANSACTION_PREPARE_ABORT)
             run_own(s, id->id, look);

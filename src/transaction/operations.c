@@ -49,6 +49,12 @@ static enum err init(struct transaction_shard *s, struct transaction_call *call,
             call->fresh_producer_id == -1 && transaction_start_needs_id(&id->now, in);
     }
     if (call->needs_producer_id) return ERR_NONE;
+    if (id != NULL && id->now.state == TRANSACTION_ONGOING &&
+        env_mutant(transaction_env(s), MUTANT_TXN_NO_FENCE)) {
+        call->producer_id = id->now.producer_id;
+        call->producer_epoch = id->now.producer_epoch;
+        return ERR_NONE;
+    }
     struct transaction next;
     enum err err =
         transaction_start(id == NULL ? &fresh : &id->now, in, call->fresh_producer_id, &next);
@@ -95,6 +101,8 @@ static enum err end(struct transaction_shard *s, struct transaction_call *call,
     if (id == NULL) return ERR_INVALID_PRODUCER_ID_MAPPING;
     call->end.now_ms = env_wall_ms(transaction_env(s));
     call->end.from_client = true;
+    if (env_mutant(transaction_env(s), MUTANT_TXN_END_ANY_EPOCH))
+        call->end.producer_epoch = id->now.producer_epoch;
     call->needs_producer_id =
         call->fresh_producer_id == -1 && transaction_end_needs_id(&id->now, &call->end);
     if (call->needs_producer_id) return ERR_NONE;

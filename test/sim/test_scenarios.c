@@ -33,6 +33,10 @@ static uint64_t scenario_keeps_its_promises(const struct scenario *scenario) {
         all.starts += r.starts;
         all.ledger.acked += r.ledger.acked;
         all.commits += r.commits;
+        all.replays += r.replays;
+        all.copies.committed += r.copies.committed;
+        all.copies.aborted += r.copies.aborted;
+        all.copies.seen += r.copies.seen;
         all.assignments += r.assignments;
         all.ledger.rejected += r.ledger.rejected;
         all.ledger.released += r.ledger.released;
@@ -48,6 +52,12 @@ static uint64_t scenario_keeps_its_promises(const struct scenario *scenario) {
     assert_true(all.ledger.acked > 100 * SEEDS);
     if (scenario->members + scenario->consumers > 0)
         assert_true(all.commits > 20 * SEEDS && all.assignments > 10 * SEEDS);
+    if (scenario->copiers > 0) {
+        assert_true(all.copies.committed > 20 * SEEDS && all.copies.aborted > SEEDS);
+        assert_true(all.copies.seen > 400 * SEEDS);
+    }
+    if (scenario->members + scenario->consumers + scenario->copiers > 0 && faults & FAULT_KILL)
+        assert_true(all.replays > 0);
     if (faults != 0) assert_true(all.faults >= SEEDS);
     if (faults & FAULT_KILL) assert_true(all.sim.kills > SEEDS && all.starts > SEEDS);
     if (faults & FAULT_POWER_CUT) assert_true(all.sim.power_cuts > 0);
@@ -105,6 +115,16 @@ static void every_mutant_is_caught(void **state) {
         {MUTANT_GROUP_FORGET_COMMIT, "group", 3},
         {MUTANT_GROUP_EXPIRE_IN_USE, "group-clock", 20},
         {MUTANT_GROUP_GIVE_BEFORE_REVOKED, "consumers", 5},
+        {MUTANT_DUPLICATE_ANSWERS_END, "network", 3},
+        {MUTANT_SKIP_SEQUENCE, "copy-late", 10},
+        {MUTANT_TXN_END_ANY_EPOCH, "copy-twins", 40},
+        {MUTANT_TXN_READ_UNDECIDED, "copy", 3},
+        {MUTANT_TXN_FORGET_ABORTED, "copy", 3},
+        {MUTANT_TXN_OFFSETS_AT_ONCE, "copy", 5},
+        {MUTANT_TXN_NO_FENCE, "copy-twins", 20},
+        {MUTANT_TXN_FORGET_PREPARED, "copy-crash", 20},
+        {MUTANT_TXN_FORGET_OFFSET_MARKER, "copy", 3},
+        {MUTANT_TXN_WAIT_FOR_DELETED, "copy-topics", 10},
     };
     for (size_t i = 0; i < COUNT_OF(hunts); i++) {
         bool caught = false;
