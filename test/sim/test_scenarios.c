@@ -117,7 +117,7 @@ static void every_mutant_is_caught(void **state) {
         {MUTANT_GROUP_GIVE_BEFORE_REVOKED, "consumers", 5},
         {MUTANT_DUPLICATE_ANSWERS_END, "network", 3},
         {MUTANT_SKIP_SEQUENCE, "copy-late", 10},
-        {MUTANT_TXN_END_ANY_EPOCH, "copy-twins", 40},
+        {MUTANT_TXN_END_ANY_EPOCH, "copy-versions", 20},
         {MUTANT_TXN_READ_UNDECIDED, "copy", 3},
         {MUTANT_TXN_FORGET_ABORTED, "copy", 3},
         {MUTANT_TXN_OFFSETS_AT_ONCE, "copy", 5},
