@@ -3,7 +3,7 @@
 #include "api/group_route.h"
 #include "api/transaction_ask.h"
 
-enum { VERSION_FENCED = 2, VERSION_TWO = 4 };
+enum { VERSION_FENCED = 2 };
 
 static void answer(struct api_call *call, enum err error) {
     struct add_offsets_to_txn_response *response = call->response;
@@ -37,6 +37,6 @@ void api_add_offsets_to_txn(struct api_call *call) {
                                  .producer_epoch = request->producer_epoch,
                                  .partitions = partition,
                                  .partition_count = 1,
-                                 .client_version = call->version >= VERSION_TWO ? 2 : 0};
+                                 .client_version = 0};  // with TV2 nobody asks
     transaction_ask_start(ask, call, request->transactional_id, answered);
 }

@@ -442,6 +442,41 @@ def topic_deleted(kit):
     equal(committed(kit, u), [b'a'])
 
 
+def version_changes(kit):
+    """transaction.version is changed while transactions are open; goes last."""
+    t = kit.create()
+    old, new = Producer(kit), Producer(kit, two=True)
+    def change(level, kind):
+        r = kit.call('update_features', 1, {'timeout_ms': 10000, 'validate_only': False,
+                                            'feature_updates': [{
+                                                'feature': 'transaction.version',
+                                                'max_version_level': level,
+                                                'upgrade_type': kind}]})
+        equal(wire.err(r['error_code']), 'NONE', 'transaction.version=%d' % level)
+    old.add((t, 0))
+    old.write(t, b'old')
+    new.write(t, b'new')
+    change(1, 2)
+    old.end()
+    new.end()
+    old.settled()
+    new.settled()
+    equal((old.epoch, new.epoch), (0, 1))
+    for p in (old, new):
+        p.transaction(t, b'between')
+    # A transaction that is fenced by a server of version 1 is gone all the same.
+    new.write(t, b'gone')
+    Producer(kit, id=new.id)
+    new.init()
+    old.add((t, 0))
+    old.write(t, b'last')
+    change(2, 1)
+    old.end()
+    old.settled()
+    new.transaction(t, b'two')
+    equal(committed(kit, t), [b'old', b'new', b'between', b'between', b'last', b'two'])
+
+
 def run(kit, attempt):
     for test in (commit_and_abort, undecided_is_not_read, aborted_lists, empty_transactions,
                  end_twice, fencing, timed_out, first_sequence, sequences_between_transactions,
@@ -452,5 +487,6 @@ def run(kit, attempt):
     for test in (init_again, timeouts_are_limited, two_phase_commit_refused,
                  not_in_the_transaction, only_added_partitions, outside_of_the_transaction,
                  another_id, late_batch, ends_in_a_row, unknown_partitions, verify_only, markers_by_hand,
-                 describe_producers, offsets_not_added, listing, bad_requests, topic_deleted):
+                 describe_producers, offsets_not_added, listing, bad_requests, topic_deleted,
+                 version_changes):
         attempt('transactions/' + test.__name__.replace('_', '-'), test, kit)
