@@ -232,6 +232,10 @@ static enum err walk_records(struct validation *v) {
     struct record_reader reader;
     enum err err = record_reader_init(&reader, slice_of(v->out->bytes, v->out->size), &arena,
                                       DECOMPRESSED_BYTES_MAX);
+    if (err != ERR_NONE) {
+        arena_deinit(&arena);
+        return read_error(v, err);
+    }
     v->max_timestamp = -1;
     for (int32_t index = 0; err == ERR_NONE; index++) {
         struct record record;
@@ -242,7 +246,11 @@ static enum err walk_records(struct validation *v) {
         if (v->builder != NULL) batch_builder_append(v->builder, &record);
     }
     arena_deinit(&arena);
-    if (err != ERR_EOF) return read_error(v, err);
+    if (err != ERR_EOF) {
+        return reject(v, ERR_INVALID_RECORD,
+                      "The records of a batch in the append to %s are not those that it declares",
+                      v->name);
+    }
     return v->op->record_error_count > 0 ? report_record_errors(v) : ERR_NONE;
 }
 
