@@ -132,9 +132,11 @@ static void open_session(struct fetch *fetch) {
 
 static bool row_is_told(struct fetch *fetch, struct fetch_row *row) {
     if (row->cached == NULL || fetch->session == NULL) return !fetch->is_incremental;
+    // A full answer leaves the partitions in the order of the request, as Kafka's does.
+    size_t record_bytes = fetch->is_incremental ? row->slice.size : 0;
     bool is_news = fetch_session_tell(fetch->session, row->cached, err_wire(row->row.error),
-                                      row->diverging_epoch >= 0, row->slice.size,
-                                      row->high_watermark, row->log_start_offset);
+                                      row->diverging_epoch >= 0, record_bytes, row->high_watermark,
+                                      row->log_start_offset);
     return is_news || !fetch->is_incremental;
 }
 
