@@ -1,6 +1,8 @@
 // AlterClientQuotas (KIP-546). Quotas are kept as records; who enforces them reads the image.
 #include <math.h>
+#include <stdlib.h>
 
+#include "base/utf8.h"
 #include "controller/repeats.h"
 #include "controller/state.h"
 
@@ -129,19 +131,36 @@ static void add_quota(struct decision *decision,
     decision_add(decision, &record);
 }
 
-// As Kafka's ClientQuotaEntity prints itself.
+struct entity_part {
+    struct slice type, name;
+    uint32_t bucket;
+};
+
+static int compare_parts(const void *a, const void *b) {
+    const struct entity_part *left = a, *right = b;
+    return (left->bucket > right->bucket) - (left->bucket < right->bucket);
+}
+
+// As Kafka's ClientQuotaEntity prints itself: a hash map.
 static struct slice entity_text(const struct decision *decision,
                                 const struct alter_client_quotas_request_entry *entry) {
-    struct slice text = SLICE_EMPTY;
-    for (int32_t i = 0; i < entry->entity_count; i++) {
-        struct slice name = entry->entity[i].entity_name;
+    size_t count = (size_t)entry->entity_count;
+    struct entity_part *parts = arena_zalloc(decision->result->arena, count, sizeof *parts);
+    for (size_t i = 0; i < count; i++) {
+        struct slice type = entry->entity[i].entity_type, name = entry->entity[i].entity_name;
         if (slice_is_null(name)) name = SLICE_LITERAL("null");
-        text = arena_format(decision->result->arena, "%.*s%s%.*s=%.*s", SLICE_PRINT(text),
-                            i == 0 ? "" : ", ", SLICE_PRINT(entry->entity[i].entity_type),
-                            SLICE_PRINT(name));
+        parts[i] = (struct entity_part){type, name, utf8_java_bucket(type, count)};
     }
-    return arena_format(decision->result->arena, "ClientQuotaEntity(entries={%.*s})",
-                        SLICE_PRINT(text));
+    if (count > 1) qsort(parts, count, sizeof *parts, compare_parts);
+    struct string_buffer text;
+    string_buffer_init(&text);
+    for (size_t i = 0; i < count; i++)
+        string_buffer_format(&text, "%s%.*s=%.*s", i == 0 ? "" : ", ", SLICE_PRINT(parts[i].type),
+                             SLICE_PRINT(parts[i].name));
+    struct slice out = arena_format(decision->result->arena, "ClientQuotaEntity(entries={%.*s})",
+                                    SLICE_PRINT(string_buffer_slice(&text)));
+    string_buffer_deinit(&text);
+    return out;
 }
 
 static enum err alter_entity(struct decision *decision,
