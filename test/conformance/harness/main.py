@@ -16,10 +16,11 @@ ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)
 
 import broker as brokers  # noqa: E402
+import report  # noqa: E402
 import wire  # noqa: E402
 
 # The order is that of the cost: what is quick and says most comes first.
-LANES = ['corner', 'configs', 'admin', 'consumer-groups', 'codec', 'versions', 'badinput', 'kcat', 'librdkafka', 'python', 'node', 'go', 'kgo',
+LANES = ['corner', 'configs', 'admin', 'consumer-groups', 'codec', 'versions', 'differential', 'badinput', 'kcat', 'librdkafka', 'python', 'node', 'go', 'kgo',
          'sarama', 'java',
          'java-tools', 'kill', 'streams', 'golden', 'exchange']
 
@@ -39,7 +40,7 @@ class Lane:
         self.name, self.options, self.tmp = name, options, scratch
         self.dir = os.path.join(ROOT, name)
         self.cache, self.long, self.kind = brokers.CACHE, options.long, options.broker
-        self.checks, self.brokers, self.reason = [], [], None
+        self.checks, self.brokers, self.reason, self.notes = [], [], None, []
         self.libs, self.java, self.repo = brokers.libs, brokers.java, brokers.REPO
 
     # ---- checks
@@ -224,12 +225,15 @@ def parse(argv):
     p.add_argument('--set', metavar='KEY=VALUE', type=set_option, action='append', default=[],
                    help='one more property of every broker')
     p.add_argument('--json', metavar='FILE', help='write the results there')
-    p.add_argument('--write', metavar='FILE', help='write a dated table there (Markdown), for docs/conformance.md')
+    p.add_argument('--write', metavar='FILE', help='write the dated tables there (Markdown): FILE and a page per lane beside it')
+    p.add_argument('--record', action='store_true', help='keep the results as those of Apache Kafka (results/apache.json)')
     p.add_argument('--keep', metavar='DIR', help='work in DIR and leave it')
     p.add_argument('--no-install', action='store_true', help='never install anything')
     p.add_argument('--install-timeout', type=int, default=900, metavar='SECONDS')
     p.add_argument('-v', '--verbose', action='store_true', help='print passed checks too')
     options = p.parse_args(argv)
+    if options.record and options.broker == 'taccola':
+        p.error('--record is for results of Apache Kafka')
     for name in options.lanes:
         if name not in LANES:
             p.error('no lane %s; there are: %s' % (name, ' '.join(LANES)))
@@ -249,27 +253,6 @@ def table(lanes):
         print('\nfailed:')
         for name, (_, check, text) in failed:
             print('  %s %s: %s' % (name, check, text.replace('\n', ' | ')[:300]))
-
-
-def markdown(lanes, options):
-    """The dated table of docs/: every lane, what failed, what did not run and why."""
-    form = 'long' if options.long else 'short'
-    out = ['# Real clients and Apache Kafka itself against the broker', '',
-           'Written by `test/conformance/run --%s --write docs/conformance.md` on %s (broker: %s). A check passes when the'
-           % (form, time.strftime('%Y-%m-%d', time.gmtime()), options.broker),
-           'client saw what it sees with Apache Kafka; the lanes are validated against Apache Kafka with `--broker apache`.', '',
-           '| lane | passed | failed | not run | seconds |', '|---|---:|---:|---:|---:|']
-    for l in lanes:
-        out.append('| %s | %d | %d | %d | %.0f |%s' % (
-            l.name, l.count('passed'), l.count('failed'), l.count('skipped'), l.seconds,
-            ' did not run: ' + l.reason if l.reason else ''))
-    for state, title in (('failed', 'Failed'), ('skipped', 'Not run, and why')):
-        rows = [(l.name, c) for l in lanes for c in l.checks if c[0] == state]
-        if rows:
-            out += ['', '## ' + title, '', '| lane | check | |', '|---|---|---|']
-            out += ['| %s | %s | %s |' % (n, c[1], c[2].replace('\n', ' ').replace('|', '/')[:160]) for n, c in rows]
-    with open(options.write, 'w', encoding='utf-8') as f:
-        f.write('\n'.join(out) + '\n')
 
 
 def main(argv):
@@ -302,7 +285,9 @@ def main(argv):
                                   'checks': [{'state': s, 'name': n, 'text': t}
                                              for s, n, t in l.checks]} for l in lanes]}, f, indent=1)
     if options.write:
-        markdown(lanes, options)
+        report.write(lanes, options)
+    if options.record:
+        report.record(lanes, options)
     if not options.keep:
         shutil.rmtree(scratch, ignore_errors=True)
     print('%d passed, %d failed, %d skipped' % (passed, failed, skipped))
