@@ -7,7 +7,9 @@ import re
 import shlex
 import time
 
+import verifiable
 from checks import CHECKS
+from kit import Kit
 from main import Failed
 
 PREFIX = 'org.apache.kafka.tools.'
@@ -81,7 +83,7 @@ class Tools:
 def run(lane):
     lane.need('java')
     lane.need_apache('4.3.1')
-    b = lane.broker({'num.partitions': 1})
+    b = lane.broker(dict(verifiable.PROPS, **{'num.partitions': 1}))
     b.write_properties()
     tools = Tools(lane, b)
     rows = []
@@ -95,4 +97,7 @@ def run(lane):
         codes = {row[0]: tools.run_alone(row) for row in group} if alone else tools.run_together(group)
         for row in group:
             lane.attempt(row[0], tools.judge, row, codes.get(row[0]))
+    for protocol, feature in (('classic', 'group'), ('consumer', 'consumer group')):
+        if tools.has(feature):
+            lane.attempt('verifiable-session-' + protocol, verifiable.session, tools, Kit(lane, b), protocol)
     lane.stop(b)
