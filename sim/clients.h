@@ -36,8 +36,9 @@ struct clients {
     struct place_topic places[PLACE_TOPICS_MAX];  // known by their ids; [0] is CLIENT_TOPIC
     int32_t place_topic_count;
     struct copy_ledger *copies;
-    int32_t shifting_topic;   // the number of the one that is there just now, or was; -1: none
-    int32_t copier_count;     // transactional ids that copy
+    FILE *history;           // of the copies, as tools/check_history.py reads it; NULL: nobody asks
+    int32_t shifting_topic;  // the number of the one that is there just now, or was; -1: none
+    int32_t copier_count;    // transactional ids that copy
     uint64_t records_places;  // of CLIENT_TOPIC
     uint64_t places_there;    // at the end: of all topics; 0: not known yet
 };

@@ -2,6 +2,8 @@
 // producer to COPY_TOPIC, and the consumer's offsets inside the transaction. A copier that meets
 // anything it cannot go on from ends and begins anew, as a program would; the nemesis kills it at
 // any event. Two copiers may have the same transactional id: each fences the other.
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -50,6 +52,7 @@ struct copy_record {
     struct producer_record record;
     struct copier *copier;
     uint64_t transaction;
+    int64_t source;  // offset; -1: no copy
 };
 
 static const struct slice input = SLICE_LITERAL(CLIENT_TOPIC);
@@ -66,6 +69,26 @@ static void next_step(struct copier *c, enum copier_step step, uint64_t delay_ns
 
 static bool is_mine(const struct copier *c, int32_t partition) {
     return partition % c->clients->copier_count == c->number;
+}
+
+// ---- The history ----
+
+PRINTF_LIKE(2, 3) static void tell(struct clients *clients, const char *format, ...) {
+    if (clients->history == NULL) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(clients->history, format, arguments);
+    va_end(arguments);
+    fputc('\n', clients->history);
+}
+
+// A copy's name: its transaction, and where its source stands.
+#define COPY_NAME      "t%" PRIu64 "-%d@%" PRId64
+#define COPY_OF_RECORD "\"topic\":\"" COPY_TOPIC "\",\"partition\":%d,\"value\":\"" COPY_NAME "\""
+
+static void tell_end(struct copier *c, const char *op, const char *result) {
+    tell(c->clients, "{\"op\":\"%s\",\"txn\":\"t%" PRIu64 "\",\"result\":\"%s\"}", op,
+         c->transaction, result);
 }
 
 // ---- A life ----
@@ -194,6 +217,11 @@ static void fetch_offsets(struct copier *c) {
 
 static void copied(struct producer_record *record, enum err result) {
     struct copy_record *r = container_of(record, struct copy_record, record);
+    if (result == ERR_NONE && r->source >= 0) {
+        tell(r->copier->clients,
+             "{\"op\":\"ack\",\"value\":\"" COPY_NAME "\",\"offset\":%" PRId64 "}", r->transaction,
+             record->partition, r->source, record->offset);
+    }
     if (result != ERR_NONE && r->copier->transaction == r->transaction) r->copier->gives_up = true;
     memory_free(r);
 }
@@ -205,6 +233,12 @@ static enum err copy_one(struct copier *c, const struct consumer_record *record)
     store_u64(key + 8, (uint64_t)record->record.offset);
     r->copier = c;
     r->transaction = c->transaction;
+    r->source = record->record.offset;
+    tell(c->clients,
+         "{\"op\":\"send\",\"client\":\"%s%s\",\"txn\":\"t%" PRIu64 "\"," COPY_OF_RECORD
+         ",\"source\":\"%d@%" PRId64 "\"}",
+         c->id, c->is_twin ? "-twin" : "", c->transaction, record->partition, c->transaction,
+         record->partition, r->source, record->partition, r->source);
     r->record = (struct producer_record){.topic = output,
                                          .partition = record->partition,
                                          .timestamp = -1,
@@ -223,6 +257,7 @@ static void write_elsewhere(struct copier *c) {
     snprintf(topic, sizeof topic, SHIFTING_TOPIC, c->clients->shifting_topic);
     r->copier = c;
     r->transaction = c->transaction;
+    r->source = -1;
     r->record = (struct producer_record){.topic = slice_cstring(topic),
                                          .partition = (int32_t)below(c, 2),
                                          .timestamp = -1,
@@ -325,6 +360,11 @@ static void send_offsets(struct copier *c) {
     for (int32_t i = 0; i < c->clients->partition_count; i++) {
         if (!c->touched[i]) continue;
         offsets[count++] = (struct group_offset){{input, i}, c->next[i], -1, SLICE_NULL};
+        tell(c->clients,
+             "{\"op\":\"offsets\",\"txn\":\"t%" PRIu64
+             "\",\"group\":\"copiers\",\"topic\":\"" CLIENT_TOPIC
+             "\",\"partition\":%d,\"offset\":%" PRId64 "}",
+             c->transaction, i, c->next[i]);
     }
     producer_send_offsets(c->producer, offsets, count, &identity, offsets_sent, c);
 }
@@ -332,6 +372,7 @@ static void send_offsets(struct copier *c) {
 static void committed(void *context, enum err result, const struct message *error) {
     struct copier *c = context;
     (void)error;
+    tell_end(c, "commit", result == ERR_NONE ? "ok" : "unknown");
     if (result == ERR_NONE) {
         copy_ledger_committed(c->clients->copies, c->transaction, c->next);
         c->transaction = 0;
@@ -348,6 +389,7 @@ static void committed(void *context, enum err result, const struct message *erro
 static void aborted(void *context, enum err result, const struct message *error) {
     struct copier *c = context;
     (void)error;
+    tell_end(c, "abort", result == ERR_NONE ? "ok" : "unknown");
     c->transaction = 0;
     c->gives_up = false;
     next_step(c, result == ERR_NONE ? STEP_OFFSETS : STEP_END_LIFE, 0);
@@ -361,9 +403,11 @@ static void end_transaction(struct copier *c) {
     }
     bool changes_mind = !c->clients->is_closing && below(c, 8) == 0;
     if (c->gives_up || changes_mind) {
+        tell_end(c, "abort", "asked");
         copy_ledger_aborting(c->clients->copies, c->transaction);
         producer_abort(c->producer, aborted, c);
     } else {
+        tell_end(c, "commit", "asked");
         copy_ledger_committing(c->clients->copies, c->transaction);
         producer_commit(c->producer, committed, c);
     }
@@ -424,6 +468,10 @@ struct copy_reader {
 
 static void read_from_start(struct copy_reader *r, int32_t partition) {
     r->next[partition] = 0;
+    tell(r->clients,
+         "{\"op\":\"assign\",\"client\":\"%s\",\"topic\":\"" COPY_TOPIC
+         "\",\"partition\":%d,\"offset\":0}",
+         r->all == NULL ? "reader" : "last", partition);
     if (consumer_assign(r->consumer, output, partition, OFFSET_EARLIEST) != ERR_NONE)
         ledger_violate(r->clients->ledger, "cannot assign partition %d of the copies", partition);
 }
@@ -436,6 +484,10 @@ static void took_copy(struct copy_reader *r, const struct consumer_record *recor
         return;
     }
     int64_t source = load_i64(record->record.key.data + 8);
+    tell(r->clients,
+         "{\"op\":\"read\",\"client\":\"%s\"," COPY_OF_RECORD ",\"offset\":%" PRId64 "}",
+         r->all == NULL ? "reader" : "last", record->partition, load_u64(record->record.key.data),
+         record->partition, source, record->record.offset);
     copy_ledger_seen(r->clients->copies, load_u64(record->record.key.data), record->partition,
                      source, r->next[record->partition]);
     r->next[record->partition] = source + 1;
@@ -474,10 +526,24 @@ static bool all_is_read(struct copy_reader *r) {
     return true;
 }
 
+static void tell_rest(const struct copy_reader *r) {
+    for (int32_t i = 0; i < r->clients->partition_count; i++) {
+        int64_t position = 0, end;
+        if (!consumer_position(r->consumer, output, i, &position, &end)) continue;
+        tell(r->clients,
+             "{\"op\":\"end\",\"client\":\"last\",\"topic\":\"" COPY_TOPIC
+             "\",\"partition\":%d,\"offset\":%" PRId64 "}",
+             i, position);
+    }
+}
+
 static void copy_reader_go_on(struct env_timer *timer) {
     struct copy_reader *r = container_of(timer, struct copy_reader, timer);
     drain(r);
-    if (r->all != NULL && all_is_read(r)) r->clients->last_read_done = true;
+    if (r->all != NULL && !r->clients->last_read_done && all_is_read(r)) {
+        tell_rest(r);
+        r->clients->last_read_done = true;
+    }
     if (r->all == NULL && env_random(r->env) % 200 == 0) {
         read_from_start(r, (int32_t)(env_random(r->env) % (uint64_t)r->clients->partition_count));
     }

@@ -247,6 +247,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
                                     .is_durable = !scenario->page_cache,
                                     .partition_count = scenario->partitions,
                                     .copies = run->copies,
+                                    .history = options->history,
                                     .shifting_topic = -1,
                                     .copier_count = scenario->copiers,
                                     .records_places = (UINT64_C(1) << scenario->partitions) - 1};

@@ -60,7 +60,8 @@ struct run_options {
     const struct scenario *scenario;
     uint64_t seed;
     enum mutant mutant;
-    FILE *log;  // the broker's and the nemesis' lines when it failed; NULL: none
+    FILE *history;  // what copiers and their readers did and saw, for tools/check_history.py; NULL
+    FILE *log;      // the broker's and the nemesis' lines when it failed; NULL: none
 };
 
 struct run_result {

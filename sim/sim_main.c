@@ -15,6 +15,7 @@ struct arguments {
     enum mutant mutant;
     bool json;
     bool verbose;
+    FILE *history;
 };
 
 static const char help[] =
@@ -25,6 +26,7 @@ static const char help[] =
     "  --seeds N         how many seeds, one after the other (default 1)\n"
     "  --mutant NAME     with a deliberate fault in the broker; --list names them\n"
     "  --output json     one object per run\n"
+    "  --history FILE    what copiers did and saw, for tools/check_history.py (of one run)\n"
     "  --verbose         on failure, the last lines that the nodes logged\n"
     "  --list            scenarios and mutants\n"
     "  --help            this\n\n"
@@ -85,6 +87,9 @@ static int parse(int count, char **words, struct arguments *a) {
             good = parse_number(value, &a->seeds);
         } else if (strcmp(word, "--mutant") == 0) {
             good = value != NULL && mutant_parse(value, &a->mutant);
+        } else if (strcmp(word, "--history") == 0) {
+            a->history = value == NULL ? NULL : fopen(value, "w");
+            good = a->history != NULL;
         } else if (strcmp(word, "--output") == 0) {
             good = value != NULL && (strcmp(value, "json") == 0 || strcmp(value, "text") == 0);
             a->json = good && strcmp(value, "json") == 0;
@@ -136,8 +141,11 @@ static void print_json(const struct run_options *options, const struct run_resul
 }
 
 static bool run_one(const struct arguments *a, const struct scenario *scenario, uint64_t seed) {
-    struct run_options options = {
-        .scenario = scenario, .seed = seed, .mutant = a->mutant, .log = a->verbose ? stderr : NULL};
+    struct run_options options = {.scenario = scenario,
+                                  .seed = seed,
+                                  .mutant = a->mutant,
+                                  .history = a->history,
+                                  .log = a->verbose ? stderr : NULL};
     struct run_result result;
     snprintf(replay, sizeof replay,
              "build/dev/simulate --scenario %s --seed %" PRIu64 "%s%s --verbose\n", scenario->name,
