@@ -43,21 +43,30 @@ void arena_reset(struct arena *arena) {
     arena->total = b->size;
 }
 
-static void add_block(struct arena *arena, size_t size) {
-    size_t next = arena->blocks == NULL ? BLOCK_FIRST : MIN(arena->blocks->size * 2, BLOCK_MAX);
-    next = MAX(next, size);
-    struct arena_block *b = memory_alloc(sizeof *b + next);
+static void push_block(struct arena *arena, size_t size) {
+    struct arena_block *b = memory_alloc(sizeof *b + size);
     b->older = arena->blocks;
-    b->size = next;
+    b->size = size;
     arena->blocks = b;
     arena->next = b->data;
-    arena->left = next;
-    arena->total += next;
+    arena->left = size;
+    arena->total += size;
+}
+
+static void add_block(struct arena *arena, size_t size) {
+    size_t next = BLOCK_FIRST;
+    if (arena->blocks != NULL) next = MAX(next, MIN(arena->blocks->size * 2, (size_t)BLOCK_MAX));
+    push_block(arena, MAX(next, size));
+}
+
+void arena_reserve(struct arena *arena, size_t size) {
+    assert(size <= SIZE_MAX - ALIGNMENT - sizeof(struct arena_block));
+    if (size > arena->left) push_block(arena, ARENA_ROUND(size));
 }
 
 void *arena_alloc(struct arena *arena, size_t size) {
     assert(size <= SIZE_MAX - ALIGNMENT - sizeof(struct arena_block));
-    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    size = ARENA_ROUND(size);
     if (size == 0) size = ALIGNMENT;
     if (arena->left < size) add_block(arena, size);
     void *p = arena->next;

@@ -22,6 +22,11 @@ void arena_deinit(struct arena *arena);
 // Keeps the first block for the next user, frees the others.
 void arena_reset(struct arena *arena);
 
+// Makes room for `size` bytes in one block of no more than that, for an arena that lives long and
+// takes little. Each allocation counts with its size rounded up to 16 (ARENA_ROUND).
+#define ARENA_ROUND(size) (((size) + 15) & ~(size_t)15)
+void arena_reserve(struct arena *arena, size_t size);
+
 // 16-byte aligned, contents undefined. Lives until reset or deinit.
 void *arena_alloc(struct arena *arena, size_t size);
 

@@ -3,7 +3,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { BUCKETS_FIRST = 16 };
+enum { BUCKETS_FIRST = 4 };
 
 void map_init(struct map *m, uint64_t seed) {
     *m = (struct map){.seed = seed};

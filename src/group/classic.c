@@ -68,6 +68,8 @@ static struct classic_member *member_new(struct classic_group *c, struct slice i
     m->group = c;
     arena_init(&m->arena);
     arena_init(&m->protocol_arena);
+    arena_reserve(&m->arena, ARENA_ROUND(id.size) + ARENA_ROUND(instance_id.size) +
+                                 ARENA_ROUND(client_id.size) + ARENA_ROUND(client_host.size));
     m->id = arena_copy(&m->arena, id);
     m->instance_id = arena_copy(&m->arena, instance_id);
     m->client_id = slice_is_null(client_id) ? SLICE_EMPTY : arena_copy(&m->arena, client_id);
@@ -89,6 +91,8 @@ struct classic_member *classic_add_member(struct classic_group *c, struct slice 
 }
 
 static void forget_protocols(struct classic_member *m) {
+    for (int32_t i = 0; i < m->protocol_count; i++)
+        group_vote_add(&m->group->protocols, m->protocols[i].name, -1);
     arena_deinit(&m->protocol_arena);
     m->protocols = NULL;
     m->protocol_count = 0;
@@ -96,25 +100,29 @@ static void forget_protocols(struct classic_member *m) {
 
 void classic_keep_protocols(struct classic_member *m, const struct member_protocol *protocols,
                             int32_t count) {
+    size_t size = (size_t)count * sizeof *m->protocols;
+    for (int32_t i = 0; i < count; i++)
+        size += ARENA_ROUND(protocols[i].name.size) + ARENA_ROUND(protocols[i].metadata.size);
     forget_protocols(m);
+    arena_reserve(&m->protocol_arena, size);
     m->protocols = arena_zalloc(&m->protocol_arena, (size_t)count, sizeof *m->protocols);
     m->protocol_count = count;
     for (int32_t i = 0; i < count; i++) {
         m->protocols[i].name = arena_copy(&m->protocol_arena, protocols[i].name);
         m->protocols[i].metadata = arena_copy(&m->protocol_arena, protocols[i].metadata);
+        group_vote_add(&m->group->protocols, m->protocols[i].name, 1);
     }
 }
 
 void classic_set_protocols(struct classic_member *m, const struct join_group_request *request,
                            int16_t version) {
-    forget_protocols(m);
-    m->protocols =
-        arena_zalloc(&m->protocol_arena, (size_t)request->protocols_count, sizeof *m->protocols);
-    m->protocol_count = request->protocols_count;
-    for (int32_t i = 0; i < request->protocols_count; i++) {
-        m->protocols[i].name = arena_copy(&m->protocol_arena, request->protocols[i].name);
-        m->protocols[i].metadata = arena_copy(&m->protocol_arena, request->protocols[i].metadata);
-    }
+    size_t count = (size_t)request->protocols_count;
+    struct member_protocol *protocols = memory_alloc(count * sizeof *protocols);
+    for (size_t i = 0; i < count; i++)
+        protocols[i] =
+            (struct member_protocol){request->protocols[i].name, request->protocols[i].metadata};
+    classic_keep_protocols(m, protocols, request->protocols_count);
+    memory_free(protocols);
     m->session_timeout_ms = request->session_timeout_ms;
     m->rebalance_timeout_ms =
         version >= 1 ? request->rebalance_timeout_ms : request->session_timeout_ms;
@@ -188,6 +196,8 @@ struct classic_member *classic_replace_member(struct classic_member *old, struct
     m->assignment = old->assignment;
     m->awaits_sync = old->awaits_sync;
     arena_init(&old->protocol_arena);
+    old->protocols = NULL;
+    old->protocol_count = 0;
     old->assignment = SLICE_NULL;
     member_free(old);
     if (led) set_slice(&c->leader, m->id);
@@ -197,18 +207,8 @@ struct classic_member *classic_replace_member(struct classic_member *old, struct
 
 // ---- Protocols ----
 
-static bool member_supports(const struct classic_member *m, struct slice name) {
-    for (int32_t i = 0; i < m->protocol_count; i++) {
-        if (slice_equal(m->protocols[i].name, name)) return true;
-    }
-    return false;
-}
-
 static bool all_support(const struct classic_group *c, struct slice name) {
-    map_for_each(n, &c->members) {
-        if (!member_supports(container_of(n, struct classic_member, by_id), name)) return false;
-    }
-    return true;
+    return (size_t)group_vote_count(&c->protocols, name) == c->members.count;
 }
 
 bool classic_supports(const struct classic_group *c, struct slice type,
@@ -245,34 +245,28 @@ struct slice classic_metadata_of(const struct classic_member *m, struct slice pr
 void classic_select_protocol(const struct classic_group *c, struct slice *name) {
     *name = SLICE_NULL;
     if (c->members.count == 0) return;
-    const struct classic_member *first =
-        container_of(c->members.order.next, struct classic_member, by_id.order);
-    int32_t count = first->protocol_count, best = -1;
-    int64_t *votes = memory_zalloc((size_t)count, sizeof *votes);  // -1: not all support it
-    for (int32_t i = 0; i < count; i++)
-        votes[i] = all_support(c, first->protocols[i].name) ? 0 : -1;
+    map_for_each(n, &c->protocols) container_of(n, struct group_vote, by_name)->tally = 0;
+    size_t chosen = 0;
     map_for_each(n, &c->members) {
         const struct classic_member *m = container_of(n, struct classic_member, by_id);
-        int32_t choice = -1;
-        for (int32_t j = 0; j < m->protocol_count && choice < 0; j++) {
-            for (int32_t i = 0; i < count && choice < 0; i++) {
-                bool same = slice_equal(first->protocols[i].name, m->protocols[j].name);
-                if (same && votes[i] >= 0) choice = i;
-            }
-        }
-        if (choice >= 0) votes[choice]++;
+        int32_t i = 0;
+        while (i < m->protocol_count && !all_support(c, m->protocols[i].name))
+            i++;
+        if (i < m->protocol_count)
+            chosen += group_vote_of(&c->protocols, m->protocols[i].name)->tally++ == 0;
     }
-    size_t chosen = 0;
-    for (int32_t i = 0; i < count; i++)
-        chosen += votes[i] > 0;
-    for (int32_t i = 0; i < count; i++) {
-        bool ties = best >= 0 && votes[i] == votes[best] &&
-                    utf8_java_bucket(first->protocols[i].name, chosen) <
-                        utf8_java_bucket(first->protocols[best].name, chosen);
-        if (votes[i] > (best < 0 ? 0 : votes[best]) || ties) best = i;
+    const struct classic_member *first =
+        container_of(c->members.order.next, struct classic_member, by_id.order);
+    const struct group_vote *best = NULL;
+    for (int32_t i = 0; i < first->protocol_count; i++) {
+        const struct group_vote *v = group_vote_of(&c->protocols, first->protocols[i].name);
+        int32_t votes = best == NULL ? 0 : best->tally;
+        bool ties =
+            best != NULL && v->tally == votes &&
+            utf8_java_bucket(v->by_name.key, chosen) < utf8_java_bucket(best->by_name.key, chosen);
+        if (v->tally > votes || ties) best = v;
     }
-    if (best >= 0) *name = first->protocols[best].name;
-    memory_free(votes);
+    if (best != NULL) *name = best->by_name.key;
 }
 
 // ---- Subscriptions (of protocol type "consumer") ----
@@ -628,6 +622,7 @@ struct classic_group *classic_new(struct group *g) {
     map_init(&c->members, seed);
     map_init(&c->instances, seed);
     map_init(&c->pending, seed);
+    map_init(&c->protocols, seed);
     runtime_timer_init(&c->rebalance, rebalance_fired);
     runtime_timer_init(&c->sync, sync_fired);
     g->classic = c;
@@ -644,6 +639,7 @@ void classic_free(struct classic_group *c) {
     map_deinit(&c->members);
     map_deinit(&c->instances);
     map_deinit(&c->pending);
+    map_deinit(&c->protocols);
     runtime_timer_stop(&c->rebalance);
     runtime_timer_stop(&c->sync);
     free_slice(&c->protocol_type);
@@ -660,10 +656,8 @@ static void build_member(struct classic_group *c,
         member_new(c, v->member_id, v->group_instance_id, v->client_id, v->client_host);
     m->session_timeout_ms = v->session_timeout;
     m->rebalance_timeout_ms = v->rebalance_timeout < 0 ? v->session_timeout : v->rebalance_timeout;
-    m->protocol_count = slice_is_null(c->protocol_name) ? 0 : 1;
-    m->protocols = arena_zalloc(&m->protocol_arena, 1, sizeof *m->protocols);
-    m->protocols[0].name = arena_copy(&m->protocol_arena, c->protocol_name);
-    m->protocols[0].metadata = arena_copy(&m->protocol_arena, v->subscription);
+    struct member_protocol chosen = {c->protocol_name, v->subscription};
+    classic_keep_protocols(m, &chosen, slice_is_null(c->protocol_name) ? 0 : 1);
     set_slice(&m->assignment, v->assignment);
 }
 

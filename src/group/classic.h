@@ -30,6 +30,7 @@ struct classic_member {
     int32_t protocol_count;
     int32_t rebalance_timeout_ms, session_timeout_ms;
     struct slice assignment;     // heap
+    size_t position;             // in the group's order, while somebody asks for it
     bool is_new;                 // joined for the first time and not answered yet
     bool awaits_sync;            // was told of the generation, has not asked for its assignment
     struct group_call *joining;  // waits for the end of the rebalance
@@ -56,6 +57,7 @@ struct classic_group {
     struct map members;
     struct map instances;
     struct map pending;
+    struct map protocols;   // of group_vote: that members support
     bool has_record;        // was written at least once
     bool is_converting;     // its tombstone is on the way: it becomes a consumer group
     bool new_member_added;  // while the first rebalance waits: wait a little longer

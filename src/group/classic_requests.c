@@ -222,6 +222,21 @@ static enum err join_known(struct classic_group *c, struct group_call *call,
     return ERR_NONE;
 }
 
+// A protocol that is named twice counts once.
+static void drop_doubles(struct join_group_request *m, uint64_t seed, struct arena *arena) {
+    struct map names;
+    map_init(&names, seed);
+    struct map_node *nodes = arena_zalloc(arena, (size_t)m->protocols_count, sizeof *nodes);
+    int32_t kept = 0;
+    for (int32_t i = 0; i < m->protocols_count; i++) {
+        if (map_get(&names, m->protocols[i].name) != NULL) continue;
+        map_put(&names, &nodes[i], m->protocols[i].name);
+        m->protocols[kept++] = m->protocols[i];
+    }
+    m->protocols_count = kept;
+    map_deinit(&names);
+}
+
 static void consumer_group_gone(struct group_shard *s, struct group *g, void *context,
                                 struct runtime_result *result) {
     (void)s;
@@ -239,6 +254,7 @@ enum err classic_join(struct group_shard *s, struct group_call *call,
         classic_fail_join(call, ERR_INVALID_SESSION_TIMEOUT, m->member_id);
         return ERR_NONE;
     }
+    drop_doubles((struct join_group_request *)(uintptr_t)m, s->groups.seed, result->arena);
     bool is_new_member = m->member_id.size == 0;
     struct group *g = group_find(s, call->group_id);
     if (g == NULL && !is_new_member) {
@@ -324,14 +340,14 @@ static enum err check_sync(const struct classic_group *c, const struct sync_grou
 static struct slice *assignments_of(const struct classic_group *c,
                                     const struct sync_group_request *m, struct arena *arena) {
     struct slice *out = arena_zalloc(arena, c->members.count, sizeof *out);
-    size_t at = 0;
+    size_t count = 0;
     map_for_each(n, &c->members) {
-        out[at] = SLICE_EMPTY;
-        for (int32_t i = 0; i < m->assignments_count; i++) {
-            if (slice_equal(m->assignments[i].member_id, n->key))
-                out[at] = m->assignments[i].assignment;
-        }
-        at++;
+        container_of(n, struct classic_member, by_id)->position = count;
+        out[count++] = SLICE_EMPTY;
+    }
+    for (int32_t i = 0; i < m->assignments_count; i++) {
+        const struct classic_member *member = classic_member_of(c, m->assignments[i].member_id);
+        if (member != NULL) out[member->position] = m->assignments[i].assignment;
     }
     return out;
 }

@@ -62,26 +62,6 @@ static struct consumer_member *member_get(struct consumer_group *c, struct slice
 
 // ---- What is counted of members ----
 
-int32_t consumer_votes(const struct map *votes, struct slice name) {
-    struct map_node *n = slice_is_null(name) ? NULL : map_get(votes, name);
-    return n == NULL ? 0 : container_of(n, struct consumer_vote, by_name)->count;
-}
-
-static void vote(struct map *votes, struct slice name, int32_t change) {
-    if (slice_is_null(name)) return;
-    struct map_node *n = map_get(votes, name);
-    struct consumer_vote *v = n == NULL ? NULL : container_of(n, struct consumer_vote, by_name);
-    if (v == NULL) {
-        v = memory_zalloc(1, sizeof *v + name.size);
-        if (name.size > 0) memcpy(v->name, name.data, name.size);
-        map_put(votes, &v->by_name, slice_of(v->name, name.size));
-    }
-    v->count += change;
-    if (v->count > 0) return;
-    map_remove(votes, &v->by_name);
-    memory_free(v);
-}
-
 void consumer_topic_count(struct consumer_group *c, struct slice name, int32_t members,
                           int32_t regexes) {
     struct map_node *n = map_get(&c->topics, name);
@@ -104,11 +84,11 @@ static void count_metadata(struct consumer_member *m, int32_t change) {
     for (int32_t i = 0; i < d->topic_count; i++)
         consumer_topic_count(c, d->topics[i], change, 0);
     if (d->regex.size > 0) consumer_regex_count(c, d->regex, change);
-    vote(&c->assignors, d->server_assignor, change);
+    group_vote_add(&c->assignors, d->server_assignor, change);
     if (d->is_classic) {
         c->classic_count += change;
         for (int32_t i = 0; i < d->protocol_count; i++)
-            vote(&c->protocols, d->protocols[i].name, change);
+            group_vote_add(&c->protocols, d->protocols[i].name, change);
     }
     if (slice_is_null(d->instance_id)) return;
     // While a static member is replaced, two members have its instance for a moment.
@@ -250,10 +230,27 @@ static void copy_classic(
     m->protocol_count = count;
 }
 
+static size_t size_of_metadata(const struct consumer_group_member_metadata_value *v) {
+    size_t size = ARENA_ROUND(v->instance_id.size) + ARENA_ROUND(v->rack_id.size) +
+                  ARENA_ROUND(v->client_id.size) + ARENA_ROUND(v->client_host.size) +
+                  ARENA_ROUND(v->subscribed_topic_regex.size) +
+                  ARENA_ROUND(v->server_assignor.size);
+    for (int32_t i = 0; i < v->subscribed_topic_names_count; i++)
+        size += sizeof(struct slice) + ARENA_ROUND(v->subscribed_topic_names[i].size);
+    const struct consumer_group_member_metadata_value_classic_member_metadata *classic =
+        v->classic_member_metadata;
+    for (int32_t i = 0; classic != NULL && i < classic->supported_protocols_count; i++)
+        size += sizeof(struct member_protocol) +
+                ARENA_ROUND(classic->supported_protocols[i].name.size) +
+                ARENA_ROUND(classic->supported_protocols[i].metadata.size);
+    return size;
+}
+
 static void copy_metadata(struct consumer_member *m,
                           const struct consumer_group_member_metadata_value *value) {
     struct arena *arena = &m->metadata_arena;
     arena_deinit(arena);
+    arena_reserve(arena, size_of_metadata(value));
     int32_t count = value->subscribed_topic_names_count;
     struct slice *topics = arena_zalloc(arena, (size_t)count, sizeof *topics);
     for (int32_t i = 0; i < count; i++)

@@ -95,13 +95,6 @@ struct consumer_topic {
     uint8_t name[];
 };
 
-// A name with the number of members that have it (assignors, classic protocols).
-struct consumer_vote {
-    struct map_node by_name;
-    int32_t count;
-    uint8_t name[];
-};
-
 struct consumer_group {
     struct group *group;
     bool has_record, has_target_record;
@@ -113,8 +106,8 @@ struct consumer_group {
     struct map instances;          // of consumer_member
     struct map owners;             // of partitions: who has one or is still giving it up
     struct map topics;             // of consumer_topic
-    struct map assignors;          // of consumer_vote: that members prefer
-    struct map protocols;          // of consumer_vote: of classic members
+    struct map assignors;          // of group_vote: that members prefer
+    struct map protocols;          // of group_vote: of classic members
     int32_t classic_count;         // members that speak the classic protocol
     struct map regexes;            // of consumer_regex
     struct runtime_timer resolve;  // looks up the topics of expressions
@@ -134,7 +127,6 @@ bool consumer_is_owned(const struct consumer_group *c, const struct group_partit
 // So many members more name it, so many resolved expressions more match it.
 void consumer_topic_count(struct consumer_group *c, struct slice name, int32_t members,
                           int32_t regexes);
-int32_t consumer_votes(const struct map *votes, struct slice name);
 void consumer_set_deadline(struct consumer_member *m, enum member_deadline which, int64_t ms);
 void consumer_clear_deadline(struct consumer_member *m, enum member_deadline which);
 // The member was heard.

@@ -36,7 +36,7 @@ static void set_deadline_once(struct consumer_member *m, enum member_deadline wh
 static bool supports(const struct consumer_group *c, const struct join_group_request *m) {
     if (!slice_equal_cstring(m->protocol_type, "consumer")) return false;
     for (int32_t i = 0; i < m->protocols_count; i++)
-        if (consumer_votes(&c->protocols, m->protocols[i].name) == c->classic_count) return true;
+        if (group_vote_count(&c->protocols, m->protocols[i].name) == c->classic_count) return true;
     return false;
 }
 

@@ -64,7 +64,7 @@ struct slice consumer_assignor_with(const struct consumer_group *c,
     int32_t best_votes = 0;
     for (int32_t i = 0; i < known.count; i++) {
         struct slice name = known.items[i];
-        int32_t votes = consumer_votes(&c->assignors, name);
+        int32_t votes = group_vote_count(&c->assignors, name);
         for (int32_t k = 0; k < change->gone_count; k++)
             votes -= slice_equal(change->gone[k]->metadata.server_assignor, name);
         votes += change->next != NULL && slice_equal(change->next->server_assignor, name);

@@ -36,6 +36,32 @@ void group_release(struct group *g) {
     memory_free(g);
 }
 
+// ---- Votes ----
+
+struct group_vote *group_vote_of(const struct map *votes, struct slice name) {
+    struct map_node *n = slice_is_null(name) ? NULL : map_get(votes, name);
+    return n == NULL ? NULL : container_of(n, struct group_vote, by_name);
+}
+
+int32_t group_vote_count(const struct map *votes, struct slice name) {
+    const struct group_vote *v = group_vote_of(votes, name);
+    return v == NULL ? 0 : v->count;
+}
+
+void group_vote_add(struct map *votes, struct slice name, int32_t change) {
+    if (slice_is_null(name)) return;
+    struct group_vote *v = group_vote_of(votes, name);
+    if (v == NULL) {
+        v = memory_zalloc(1, sizeof *v + name.size);
+        if (name.size > 0) memcpy(v->name, name.data, name.size);
+        map_put(votes, &v->by_name, slice_of(v->name, name.size));
+    }
+    v->count += change;
+    if (v->count > 0) return;
+    map_remove(votes, &v->by_name);
+    memory_free(v);
+}
+
 // ---- Offsets ----
 
 enum { OFFSET_KEY_MAX = 4 + 249 + 16 };

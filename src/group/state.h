@@ -76,6 +76,17 @@ struct member_protocol {
     struct slice metadata;
 };
 
+// How many members name something (a protocol, an assignor).
+struct group_vote {
+    struct map_node by_name;
+    int32_t count;
+    int32_t tally;  // for who counts something over them
+    uint8_t name[];
+};
+struct group_vote *group_vote_of(const struct map *votes, struct slice name);  // NULL: nobody
+int32_t group_vote_count(const struct map *votes, struct slice name);
+void group_vote_add(struct map *votes, struct slice name, int32_t change);  // null: nothing
+
 static inline struct env *group_env(const struct group_shard *shard) {
     return shard->coordinator->env;
 }
