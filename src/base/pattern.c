@@ -11,7 +11,7 @@
 
 #define PROGRAM_MAX 20000
 #define REPEAT_MAX  1000
-#define DEPTH_MAX   100
+#define DEPTH_MAX   1000  // as RE2
 
 enum operation {
     OP_BYTE,
@@ -476,7 +476,7 @@ static void parse_alternatives(struct parser *p) {
     int32_t jump = emit(p, (struct instruction){.operation = OP_JUMP});
     if (p->problem != NULL) return;
     x->program[from].other = x->size;
-    if (++p->depth > DEPTH_MAX * 10) fail(p, "expression nests too deeply");
+    if (++p->depth > DEPTH_MAX * 4) fail(p, "expression nests too deeply");
     parse_alternatives(p);
     p->depth--;
     if (p->problem == NULL) x->program[jump].next = x->size;

@@ -142,10 +142,17 @@ static void member_free(struct classic_member *m) {
     memory_free(m);
 }
 
+struct group_call *classic_set_joining(struct classic_member *m, struct group_call *call) {
+    struct group_call *before = m->joining;
+    m->group->joining_count += (size_t)(call != NULL);
+    m->group->joining_count -= (size_t)(before != NULL);
+    m->joining = call;
+    return before;
+}
+
 static void end_waiting(struct classic_member *m, enum err why, struct slice told_id) {
     if (m->joining != NULL) {
-        struct group_call *call = m->joining;
-        m->joining = NULL;
+        struct group_call *call = classic_set_joining(m, NULL);
         classic_fail_join(call, why, told_id);
         group_call_finish(call, ERR_NONE);
     }
@@ -402,13 +409,6 @@ static int32_t rebalance_timeout_of(const struct classic_group *c) {
     return timeout;
 }
 
-static size_t joining_count(const struct classic_group *c) {
-    size_t count = 0;
-    map_for_each(n, &c->members) count +=
-        container_of(n, struct classic_member, by_id)->joining != NULL;
-    return count;
-}
-
 // The leader has joined, or another one that has takes its place. False: nobody has joined.
 static bool elect_joined_leader(struct classic_group *c) {
     const struct classic_member *leader =
@@ -454,8 +454,7 @@ static void complete_join(struct classic_group *c, struct runtime_result *result
     }
     map_for_each(n, &c->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
-        struct group_call *call = m->joining;
-        m->joining = NULL;
+        struct group_call *call = classic_set_joining(m, NULL);
         m->is_new = false;
         m->awaits_sync = true;
         classic_restart_session(m, m->session_timeout_ms);
@@ -510,7 +509,7 @@ static void sync_fired(struct runtime_timer *timer) {
 
 void classic_complete_if_all_joined(struct classic_group *c, struct runtime_result *result) {
     if (c->in_initial_delay) return;
-    if (joining_count(c) >= c->members.count && c->pending.count == 0) {
+    if (c->joining_count >= c->members.count && c->pending.count == 0) {
         complete_join(c, result);
     } else if (!env_timer_is_running(&c->rebalance.timer)) {
         runtime_timer_start(shard_of(c), &c->rebalance, after_ms(c, rebalance_timeout_of(c)));

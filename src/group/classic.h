@@ -58,6 +58,7 @@ struct classic_group {
     struct map instances;
     struct map pending;
     struct map protocols;   // of group_vote: that members support
+    size_t joining_count;   // members that wait for the end of the rebalance
     bool has_record;        // was written at least once
     bool is_converting;     // its tombstone is on the way: it becomes a consumer group
     bool new_member_added;  // while the first rebalance waits: wait a little longer
@@ -85,6 +86,8 @@ void classic_set_protocols(struct classic_member *m, const struct join_group_req
 struct classic_member *classic_replace_member(struct classic_member *old, struct slice new_id);
 // Ends its waiting calls with `why` and forgets it.
 void classic_remove_member(struct classic_member *m, enum err why);
+// The call that waits for the end of the rebalance; NULL: none does. Returns the one before.
+struct group_call *classic_set_joining(struct classic_member *m, struct group_call *call);
 // Calls that wait end with `why`.
 void classic_end_waiting(struct classic_group *c, enum err why);
 // What the member says in a protocol; empty when it does not support it.

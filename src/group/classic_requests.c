@@ -90,14 +90,11 @@ static struct slice make_member_id(struct group_shard *s, struct group_call *cal
 
 static bool has_room(const struct classic_group *c, struct slice member_id, int32_t max) {
     const struct classic_member *m = member_id.size == 0 ? NULL : classic_member_of(c, member_id);
-    size_t joining = 0;
     switch (c->state) {
         case CLASSIC_EMPTY:
             return true;
         case CLASSIC_PREPARING:
-            map_for_each(n, &c->members) joining +=
-                container_of(n, struct classic_member, by_id)->joining != NULL;
-            return (m != NULL && m->joining != NULL) || joining < (size_t)max;
+            return (m != NULL && m->joining != NULL) || c->joining_count < (size_t)max;
         case CLASSIC_COMPLETING:
         case CLASSIC_STABLE:
             return m != NULL || c->members.count < (size_t)max;
@@ -108,12 +105,11 @@ static bool has_room(const struct classic_group *c, struct slice member_id, int3
 static void wait_join(struct classic_member *m, struct group_call *call) {
     // A member that asks again gives up its older request.
     if (m->joining != NULL) {
-        struct group_call *older = m->joining;
-        m->joining = NULL;
+        struct group_call *older = classic_set_joining(m, NULL);
         classic_fail_join(older, ERR_REBALANCE_IN_PROGRESS, m->id);
         group_call_finish(older, ERR_NONE);
     }
-    m->joining = call;
+    classic_set_joining(m, call);
     group_call_wait(call);
 }
 
@@ -304,7 +300,7 @@ void classic_join_written(struct group_shard *s, struct group_call *call, enum e
     map_for_each(n, &g->classic->members) {
         struct classic_member *m = container_of(n, struct classic_member, by_id);
         if (m->joining != call) continue;
-        m->joining = NULL;
+        classic_set_joining(m, NULL);
         classic_remove_member(m, result);
     }
 }

@@ -92,7 +92,7 @@ static void test_malformed(void **state) {
             fail_msg("%s is taken", bad[i]);
         assert_true(error.text[0] != '\0');
     }
-    char deep[4000];
+    char deep[8000];
     memset(deep, '(', sizeof deep);
     struct pattern *pattern;
     assert_int_equal(pattern_new(slice_of(deep, sizeof deep), &pattern, NULL), ERR_INVALID);

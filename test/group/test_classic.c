@@ -3,6 +3,7 @@
 // loads the partition anew holds the same.
 #include "test/group/bed.h"
 
+#include "base/memory.h"
 #include "base/prng.h"
 
 // ---- Every state × every request ----
@@ -800,6 +801,63 @@ static void test_anything(void **state) {
     }
 }
 
+// ---- A large group ----
+
+enum { LARGE = 7000 };
+
+static void start_all(void *context) {
+    struct ask *asks = context;
+    for (int i = 0; i < LARGE; i++)
+        group_call_start(asks[i].bed->coordinator, &asks[i].call);
+}
+
+// Thousands of members join and get their assignment, in a time that is not that of their square.
+static void test_large_group(void **state) {
+    (void)state;
+    struct ask *asks = memory_zalloc(LARGE, sizeof *asks), sync;
+    for (int i = 0; i < LARGE; i++) {
+        ask_init(&bed, &asks[i], API_JOIN_GROUP, 3, "g");
+        codec_init(&join_group_request_codec, &asks[i].in.join);
+        codec_init(&join_group_response_codec, &asks[i].out.join);
+        struct join_group_request *m = &asks[i].in.join;
+        m->protocol_type = SLICE_LITERAL("consumer");
+        m->session_timeout_ms = m->rebalance_timeout_ms = 60000;
+        m->protocols = join_group_request_protocol_new(&asks[i].arena, 1);
+        m->protocols_count = 1;
+        m->protocols[0].name = SLICE_LITERAL("range");
+        m->protocols[0].metadata = subscription(&asks[i].arena, "topic");
+    }
+    sim_node_call(bed.kit.node, start_all, asks);
+    bed_wait(&bed, 4 * JOIN_DELAY_MS * MS);
+    struct ask *leader = NULL;
+    for (int i = 0; i < LARGE; i++) {
+        expect(&asks[i], ERR_NONE, asks[i].out.join.error_code);
+        assert_int_equal(asks[i].out.join.generation_id, 1);
+        if (asks[i].out.join.members_count > 0) leader = &asks[i];
+    }
+    assert_int_equal(leader->out.join.members_count, LARGE);
+    ask_init(&bed, &sync, API_SYNC_GROUP, 5, "g");
+    codec_init(&sync_group_request_codec, &sync.in.sync);
+    codec_init(&sync_group_response_codec, &sync.out.sync);
+    sync.in.sync.member_id = leader->out.join.member_id;
+    sync.in.sync.generation_id = 1;
+    sync.in.sync.assignments = sync_group_request_assignment_new(&sync.arena, LARGE);
+    sync.in.sync.assignments_count = LARGE;
+    for (int i = 0; i < LARGE; i++) {
+        sync.in.sync.assignments[i].member_id = asks[i].out.join.member_id;
+        sync.in.sync.assignments[i].assignment = asks[i].out.join.member_id;
+    }
+    ask_start(&sync);
+    expect(&sync, ERR_NONE, sync.out.sync.error_code);
+    assert_true(slice_equal(sync.out.sync.assignment, leader->out.join.member_id));
+    assert_string_equal(bed_state(&bed, "g"), "Stable");
+    ask_free(&sync);
+    bed_check(&bed);
+    for (int i = 0; i < LARGE; i++)
+        ask_free(&asks[i]);
+    memory_free(asks);
+}
+
 #define STEP(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void) {
@@ -815,6 +873,7 @@ int main(void) {
         STEP(test_static_member_is_replaced_while_it_waits),
         STEP(test_size_limit),
         STEP(test_session_limits),
+        STEP(test_large_group),
         STEP(test_assignment_is_not_written),
         STEP(test_anything),
     };

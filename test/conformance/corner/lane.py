@@ -8,6 +8,7 @@ import directories
 import fetch
 import framing
 import groups
+import hostile_groups
 import metadata
 import offsets
 import produce
@@ -22,8 +23,8 @@ PROPS = {
 
 
 def run(lane):
-    for part in (framing, metadata, produce, fetch, offsets, directories, groups, transactions,
-                 admin):
+    for part in (framing, metadata, produce, fetch, offsets, directories, groups, hostile_groups,
+                 transactions, admin):
         name = part.__name__
         b = lane.broker(dict(PROPS, **getattr(part, 'PROPS', {})), name=name)
         part.run(Kit(lane, b), lane.attempt)
