@@ -22,7 +22,7 @@ import wire  # noqa: E402
 # The order is that of the cost: what is quick and says most comes first.
 LANES = ['corner', 'configs', 'admin', 'consumer-groups', 'codec', 'versions', 'differential', 'badinput', 'kcat', 'librdkafka', 'python', 'node', 'go', 'kgo',
          'sarama', 'java',
-         'java-tools', 'kill', 'streams', 'golden', 'exchange']
+         'java-tools', 'kill', 'history', 'streams', 'golden', 'exchange']
 
 
 class CannotRun(Exception):
