@@ -46,6 +46,8 @@ static void shard_new(struct group_coordinator *c, struct uuid topic_id,
     store_init(&s->store, env_random(c->env), group_apply, &s->store);
     s->store.pending = group_apply_pending;
     list_append(&c->shards, &s->link);
+    // What was created while another node led it is looked for once.
+    c->topics_created_at = image_offset(c->image);
     s->log = partition_log_new(&(struct partition_log_options){.env = c->env,
                                                                .partition = partition,
                                                                .store = &s->store,
@@ -180,21 +182,45 @@ static void drop_deleted(struct group_shard *s, struct group *g, struct runtime_
     if (g != NULL) offsets_drop_deleted(g, s->coordinator->image, result);
 }
 
-// Consumer groups look at their topics again. Offsets of a deleted topic go with it.
+struct topic_changes {
+    struct group_coordinator *coordinator;
+    struct map deleted;  // names
+    struct arena arena;
+};
+
+// Consumer groups look at their topics again.
 static void topic_changed(void *context, const struct topic_image *before,
                           const struct topic_image *after) {
-    struct group_coordinator *c = context;
+    struct topic_changes *changes = context;
+    struct group_coordinator *c = changes->coordinator;
     c->topics_version++;
     if (before == NULL) c->topics_created_at = image_offset(c->image);
-    if (after != NULL) return;
+    bool is_new = after == NULL && map_get(&changes->deleted, before->name) == NULL;
+    if (!is_new) return;
+    struct map_node *node = arena_zalloc(&changes->arena, 1, sizeof *node);
+    map_put(&changes->deleted, node, before->name);
+}
+
+// Offsets of a deleted topic go with it.
+static void drop_offsets(struct group_coordinator *c, const struct map *deleted) {
     list_for_each(link, &c->shards) {
         struct group_shard *s = container_of(link, struct group_shard, link);
         if (!s->is_loaded || s->is_stopping) continue;
         map_for_each(n, &s->groups) {
             const struct group *g = container_of(n, struct group, by_id);
-            if (offsets_has_topic(g, before->name)) group_run(s, g->id, drop_deleted);
+            if (offsets_has_any(g, deleted)) group_run(s, g->id, drop_deleted);
         }
     }
+}
+
+static void apply_topics(struct group_coordinator *c, const struct image *before) {
+    struct topic_changes changes = {.coordinator = c};
+    map_init(&changes.deleted, env_random(c->env));
+    arena_init(&changes.arena);
+    image_diff_topics(before, c->image, topic_changed, &changes);
+    if (changes.deleted.count > 0) drop_offsets(c, &changes.deleted);
+    map_deinit(&changes.deleted);
+    arena_deinit(&changes.arena);
 }
 
 void group_coordinator_publish(struct group_coordinator *c, struct image *image,
@@ -203,8 +229,7 @@ void group_coordinator_publish(struct group_coordinator *c, struct image *image,
     c->image = image;
     c->config = config;
     if (before == NULL) c->topics_created_at = image_offset(image);
-    if (before != NULL && before != image && !list_is_empty(&c->shards))
-        image_diff_topics(before, image, topic_changed, c);
+    if (before != NULL && before != image && !list_is_empty(&c->shards)) apply_topics(c, before);
     const struct topic_image *topic = image_topic(image, SLICE_LITERAL(GROUP_TOPIC));
     if (topic != NULL && c->stopped == NULL) open_shards(c, topic);
 }

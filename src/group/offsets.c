@@ -1,5 +1,8 @@
 // Committed offsets: commit, fetch, delete, expiry.
+#include <stdlib.h>
+
 #include "base/assert.h"
+#include "base/memory.h"
 #include "gen/rec/group.h"
 #include "group/state.h"
 #include "wire/codec.h"
@@ -188,38 +191,50 @@ static void put_offset(const struct group *g, struct slice topic, struct uuid to
     out->metadata = o == NULL ? SLICE_EMPTY : o->metadata;
 }
 
-// All offsets of the group, gathered by topic in the order in which topics were first committed.
+static int compare_offsets(const void *a, const void *b) {
+    const struct committed_offset *x = *(const struct committed_offset *const *)a;
+    const struct committed_offset *y = *(const struct committed_offset *const *)b;
+    int order = slice_compare(x->topic, y->topic);
+    return order != 0 ? order : (x->partition > y->partition) - (x->partition < y->partition);
+}
+
+static int32_t topic_end(const struct committed_offset *const *sorted, int32_t from,
+                         int32_t count) {
+    int32_t end = from;
+    while (end < count && slice_equal(sorted[end]->topic, sorted[from]->topic))
+        end++;
+    return end;
+}
+
+// All offsets of the group, in order of topic and partition.
 static void fetch_all(const struct group *g, bool require_stable, struct arena *arena,
                       struct offset_fetch_response_group *out) {
     out->topics_count = 0;
-    if (g == NULL) return;
-    out->topics = offset_fetch_response_group_topic_new(arena, (int32_t)g->offsets.count);
-    map_for_each(n, &g->offsets) {
-        const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
-        struct offset_fetch_response_group_topic *t = NULL;
-        for (int32_t i = out->topics_count - 1; i >= 0 && t == NULL; i--) {
-            if (slice_equal(out->topics[i].name, o->topic)) t = &out->topics[i];
-        }
-        if (t == NULL) {
-            t = &out->topics[out->topics_count++];
-            t->name = arena_copy(arena, o->topic);
-            t->topic_id = o->topic_id;
-        }
-        t->partitions_count++;
-    }
-    for (int32_t i = 0; i < out->topics_count; i++) {
-        struct offset_fetch_response_group_topic *t = &out->topics[i];
-        t->partitions = offset_fetch_response_topic_partition_new(arena, t->partitions_count);
-        int32_t filled = 0;
-        map_for_each(n, &g->offsets) {
-            const struct committed_offset *o = container_of(n, struct committed_offset, by_key);
-            if (!slice_equal(t->name, o->topic)) continue;
-            put_offset(g, o->topic, o->topic_id, o->partition, require_stable,
-                       &t->partitions[filled]);
-            t->partitions[filled].metadata = arena_copy(arena, o->metadata);
-            filled++;
+    if (g == NULL || g->offsets.count == 0) return;
+    int32_t count = 0;
+    const struct committed_offset **sorted =
+        memory_alloc(g->offsets.count * sizeof(struct committed_offset *));
+    map_for_each(n, &g->offsets) sorted[count++] = container_of(n, struct committed_offset, by_key);
+    qsort(sorted, (size_t)count, sizeof(struct committed_offset *), compare_offsets);
+    int32_t topics = 0;
+    for (int32_t i = 0; i < count; i = topic_end(sorted, i, count))
+        topics++;
+    out->topics = offset_fetch_response_group_topic_new(arena, topics);
+    for (int32_t i = 0, end; i < count; i = end) {
+        end = topic_end(sorted, i, count);
+        struct offset_fetch_response_group_topic *t = &out->topics[out->topics_count++];
+        t->name = arena_copy(arena, sorted[i]->topic);
+        t->topic_id = sorted[i]->topic_id;
+        t->partitions_count = end - i;
+        t->partitions = offset_fetch_response_topic_partition_new(arena, end - i);
+        for (int32_t k = i; k < end; k++) {
+            const struct committed_offset *o = sorted[k];
+            struct offset_fetch_response_topic_partition *p = &t->partitions[k - i];
+            put_offset(g, o->topic, o->topic_id, o->partition, require_stable, p);
+            p->metadata = arena_copy(arena, p->metadata);
         }
     }
+    memory_free((void *)sorted);
 }
 
 // Request: struct offset_fetch_request_group; response: struct offset_fetch_response_group. Older
@@ -321,13 +336,14 @@ void offsets_delete_all(const struct group *g, struct runtime_result *result) {
 
 // ---- Topics that were deleted ----
 
-bool offsets_has_topic(const struct group *g, struct slice topic) {
+bool offsets_has_any(const struct group *g, const struct map *topics) {
     map_for_each(n, &g->offsets) {
-        if (slice_equal(container_of(n, struct committed_offset, by_key)->topic, topic))
+        if (map_get(topics, container_of(n, struct committed_offset, by_key)->topic) != NULL)
             return true;
     }
     map_for_each(n, &g->pending) {
-        if (slice_equal(container_of(n, struct pending_offset, by_key)->topic, topic)) return true;
+        if (map_get(topics, container_of(n, struct pending_offset, by_key)->topic) != NULL)
+            return true;
     }
     return false;
 }

@@ -210,7 +210,7 @@ group_execute offsets_commit, offsets_commit_transactional, offsets_fetch, offse
 void offsets_expire(struct group *group, int64_t now_ms, struct runtime_result *result);
 // Adds tombstones for all offsets, pending ones too.
 void offsets_delete_all(const struct group *group, struct runtime_result *result);
-bool offsets_has_topic(const struct group *group, struct slice topic);
+bool offsets_has_any(const struct group *group, const struct map *topics);  // by name
 // Adds tombstones for the offsets of topics that the image does not have.
 void offsets_drop_deleted(const struct group *group, const struct image *image,
                           struct runtime_result *result);

@@ -255,6 +255,55 @@ static void test_power_cut(void **state) {
     }
 }
 
+// ---- Many ----
+
+enum { MANY_GROUPS = 100, MANY_PARTITIONS = 1000 };
+
+// 100,000 offsets: all are there after a restart, and a group's are told at once.
+static void test_many(void **state) {
+    (void)state;
+    kit_topic(&bed.kit, "many", 9, MANY_PARTITIONS);
+    bed_publish(&bed);
+    char group[16];
+    for (int g = 0; g < MANY_GROUPS; g++) {
+        struct ask ask;
+        snprintf(group, sizeof group, "g%d", g);
+        ask_init(&bed, &ask, API_OFFSET_COMMIT, 9, group);
+        codec_init(&offset_commit_request_codec, &ask.in.commit);
+        codec_init(&offset_commit_response_codec, &ask.out.commit);
+        struct offset_commit_request *m = &ask.in.commit;
+        m->generation_id_or_member_epoch = -1;
+        m->topics = offset_commit_request_topic_new(&ask.arena, 1);
+        m->topics_count = 1;
+        m->topics[0].name = SLICE_LITERAL("many");
+        m->topics[0].partitions = offset_commit_request_partition_new(&ask.arena, MANY_PARTITIONS);
+        m->topics[0].partitions_count = MANY_PARTITIONS;
+        for (int p = 0; p < MANY_PARTITIONS; p++) {
+            m->topics[0].partitions[p].partition_index = p;
+            m->topics[0].partitions[p].committed_offset = g * MANY_PARTITIONS + p;
+        }
+        ask_start(&ask);
+        assert_int_equal(ask.result, ERR_NONE);
+        ask_free(&ask);
+    }
+    bed_restart(&bed);
+    assert_int_equal(bed_shard(&bed)->store.entries.count, MANY_GROUPS * MANY_PARTITIONS);
+    struct ask all;
+    ask_init(&bed, &all, API_OFFSET_FETCH, 9, "g7");
+    all.in.fetch.topics_count = -1;
+    all.in.fetch.member_epoch = -1;
+    ask_start(&all);
+    assert_int_equal(all.out.fetch.topics[0].partitions_count, MANY_PARTITIONS);
+    for (int p = 0; p < MANY_PARTITIONS; p++)
+        assert_int_equal(all.out.fetch.topics[0].partitions[p].committed_offset,
+                         7 * MANY_PARTITIONS + p);
+    ask_free(&all);
+    kit_remove_topic(&bed.kit, 9);
+    bed_publish(&bed);
+    assert_int_equal(bed_shard(&bed)->store.entries.count, 0);
+    assert_int_equal(bed_shard(&bed)->groups.count, 0);
+}
+
 #define STEP(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void) {
@@ -270,6 +319,7 @@ int main(void) {
         STEP(test_deleted_topic),
         STEP(test_commit_is_not_written),
         STEP(test_power_cut),
+        STEP(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
