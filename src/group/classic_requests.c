@@ -263,6 +263,8 @@ enum err classic_join(struct group_shard *s, struct group_call *call,
             classic_fail_join(call, ERR_UNKNOWN_MEMBER_ID, m->member_id);
             return ERR_NONE;
         }
+        if (m->protocol_type.size == 0 || m->protocols_count == 0)
+            return ERR_INCONSISTENT_GROUP_PROTOCOL;
         // An empty consumer group becomes a classic one.
         group_run_inside(s, call->group_id, consumer_group_gone, NULL);
         g = group_find(s, call->group_id);

@@ -525,6 +525,149 @@ static void test_classic_deadlines(void **state) {
     assert_int_equal(bed_group(&bed, "g")->consumer->owners.count, 3);
 }
 
+// ---- Anything ----
+
+// A member as it sees itself: what it was told that it has.
+struct client {
+    const char *id;
+    bool is_in, is_classic;
+    int32_t epoch;
+    unsigned owned;  // bits of partitions of "topic"
+};
+
+static const char *show_owned(unsigned owned) {
+    static char texts[4][16];
+    static int next;
+    char *text = texts[next++ % 4];
+    size_t size = 0;
+    text[0] = '\0';
+    for (int p = 0; p < 3; p++)
+        if ((owned >> p & 1) != 0)
+            size += (size_t)snprintf(text + size, 16 - size, "%s%d", size == 0 ? "" : ",", p);
+    return text;
+}
+
+static unsigned read_owned(const char *text) {
+    unsigned owned = 0;
+    for (; *text != '\0'; text++)
+        if (*text >= '0' && *text <= '2') owned |= 1U << (*text - '0');
+    return owned;
+}
+
+static void forget(struct client *c) {
+    c->is_in = false;
+    c->owned = 0;
+}
+
+static void beat_as_consumer(struct client *c) {
+    struct beating b = {"g", c->id, NULL, c->is_in ? c->epoch : 0};
+    if (!c->is_in) b.topics = "topic";
+    b.owned = show_owned(c->owned);
+    const char *told = heartbeat(&bed, b);
+    if (strstr(told, "FENCED") != NULL || strstr(told, "UNKNOWN_MEMBER") != NULL) {
+        forget(c);
+    } else if (told[0] >= '0' && told[0] <= '9') {
+        c->is_in = true;
+        c->epoch = atoi(told);
+        const char *list = strchr(told, ':');
+        if (list != NULL) c->owned = read_owned(list + 1);
+    }
+}
+
+static void join_as_classic(struct client *c) {
+    struct ask join, sync;
+    join_start(&bed, &join, (struct joining){"g", c->id, .owned = show_owned(c->owned)});
+    bool joined = join.done == 1 && join.result == ERR_NONE && join.out.join.error_code == 0;
+    int32_t generation = join.out.join.generation_id;
+    ask_free(&join);
+    if (!joined) return;
+    c->is_in = true;
+    c->epoch = generation;
+    sync_start(&bed, &sync, (struct syncing){"g", c->id, .generation = generation});
+    bool synced = sync.done == 1 && sync.result == ERR_NONE && sync.out.sync.error_code == 0;
+    if (synced) c->owned = read_owned(assigned(&sync));
+    ask_free(&sync);
+}
+
+static void beat_as_classic(struct client *c) {
+    struct ask ask;
+    ask_init(&bed, &ask, API_HEARTBEAT, 4, "g");
+    codec_init(&heartbeat_request_codec, &ask.in.heartbeat);
+    ask.in.heartbeat.member_id = slice_cstring(c->id);
+    ask.in.heartbeat.generation_id = c->epoch;
+    ask_start(&ask);
+    int16_t error = ask.result == ERR_NONE ? ask.out.heartbeat.error_code : -1;
+    ask_free(&ask);
+    if (error == ERR_UNKNOWN_MEMBER_ID || error == ERR_ILLEGAL_GENERATION) forget(c);
+    if (error == ERR_REBALANCE_IN_PROGRESS || !c->is_in) join_as_classic(c);
+}
+
+static void go_on(struct client *c) {
+    if (!c->is_classic) {
+        beat_as_consumer(c);
+    } else if (c->is_in) {
+        beat_as_classic(c);
+    } else {
+        join_as_classic(c);
+    }
+}
+
+static void leave_as_it_is(struct client *c) {
+    if (c->is_classic) {
+        leave(&bed, "g", c->id, NULL);
+    } else {
+        heartbeat(&bed, (struct beating){"g", c->id, NULL, -1});
+    }
+    forget(c);
+}
+
+static void check_owners(const struct client *clients, int count, int step) {
+    unsigned all = 0;
+    for (int i = 0; i < count; i++) {
+        if ((all & clients[i].owned) != 0) fail_msg("step %d: a partition has two owners", step);
+        all |= clients[i].owned;
+    }
+}
+
+// Members of both protocols come, go, and change theirs; disks fail and brokers crash: never has a
+// partition two owners, and at the end each has one.
+static void test_anything(void **state) {
+    (void)state;
+    struct client clients[] = {{"keeper"}, {"one"}, {"two"}, {"three"}, {"four"}};
+    int count = COUNT_OF(clients);
+    uint64_t seed = 848;
+    beat_as_consumer(&clients[0]);
+    for (int step = 0; step < 600; step++) {
+        seed = seed * 6364136223846793005U + 1442695040888963407U;
+        struct client *c = &clients[(seed >> 33) % 5];
+        bool is_keeper = c == clients;
+        if ((seed >> 44) % 40 == 0) {
+            sim_disk_fail(bed.kit.node, SIM_FAULT_WRITE, 1);
+            go_on(c);
+            sim_disk_fail(bed.kit.node, SIM_FAULT_WRITE, 0);  // it may have had nothing to write
+            restart_after_crash();
+        } else if (!is_keeper && c->is_in && (seed >> 52) % 8 == 0) {
+            leave_as_it_is(c);
+            c->is_classic = (seed >> 56) % 2 == 0;
+        } else {
+            go_on(c);
+        }
+        check_owners(clients, count, step);
+        bed_check(&bed);
+    }
+    for (int round = 0; round < 20; round++)
+        for (int i = 0; i < count; i++) {
+            go_on(&clients[i]);
+            check_owners(clients, count, round);
+        }
+    unsigned all = 0;
+    for (int i = 0; i < count; i++)
+        all |= clients[i].owned;
+    assert_int_equal(all, 7);
+    assert_string_equal(bed_consumer_state(&bed, "g"), "Stable");
+    assert_int_equal(bed_group(&bed, "g")->consumer->members.count, count);
+}
+
 #define STEP(test) cmocka_unit_test_setup_teardown(test, begin, end)
 #define STEP_WITH(test, set) \
     { #test, test, begin, end, (void *)(uintptr_t)set }
@@ -550,6 +693,7 @@ int main(void) {
         STEP_WITH(test_downgrade_is_not_allowed, upgrade_only),
         STEP(test_empty_groups),
         STEP(test_classic_deadlines),
+        STEP(test_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
