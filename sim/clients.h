@@ -82,6 +82,8 @@ void copy_topic_create_start(struct env *env, struct clients *clients);
 // One copier for each of copier_count transactional ids. Twins have the same ids, and stop when the
 // others close.
 void copiers_start(struct env *env, struct clients *clients, bool are_twins);
+// Any transactional request in any order, until closing.
+void wild_start(struct env *env, struct clients *clients);
 // Reads the copies with read_committed; the last one until all is read, then last_read_done.
 void copy_reader_start(struct env *env, struct clients *clients, bool is_last);
 // Sets transaction.version to 1, then topic_exists; or goes on changing it until closing.

@@ -101,6 +101,8 @@ static void start_copier_companions(void *context) {
     run->clients.busy += run->clients.copier_count;
     if (run->scenario->twins) copiers_start(env, &run->clients, true);
     copy_reader_start(env, &run->clients, false);
+    for (int32_t i = 0; i < run->scenario->wild; i++)
+        wild_start(env, &run->clients);
     if (run->scenario->both_protocols) transaction_version_start(env, &run->clients, false);
 }
 
@@ -311,6 +313,8 @@ static const char *const mutant_names[] = {
     [MUTANT_TXN_FORGET_PREPARED] = "txn-forget-prepared",
     [MUTANT_TXN_FORGET_OFFSET_MARKER] = "txn-forget-offset-marker",
     [MUTANT_TXN_WAIT_FOR_DELETED] = "txn-wait-for-deleted",
+    [MUTANT_TXN_SKIP_VERIFICATION] = "txn-skip-verification",
+    [MUTANT_TXN_MARKER_ANY_EPOCH] = "txn-marker-any-epoch",
 };
 _Static_assert(COUNT_OF(mutant_names) == MUTANT_COUNT, "every mutant has a name");
 

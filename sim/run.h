@@ -44,6 +44,7 @@ struct scenario {
     bool shifter;         // topics come, grow and go; consumers read them
     int32_t copiers;      // transactional ids under which the records are copied, exactly once
     bool twins;           // each copier has another one with its transactional id
+    int32_t wild;         // fuzzers of transactional requests
     bool old_protocol;    // transaction.version 1 instead of 2
     bool both_protocols;  // it changes all the time
     int32_t admins;       // create topics one after the other

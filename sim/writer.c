@@ -11,7 +11,7 @@
 
 #define MS UINT64_C(1000000)
 
-enum { RECORDS_MAX = 6 };
+enum { RECORDS_MAX = 6, SEQUENCE_MAX = INT32_MAX, SEQUENCES_LEFT_MAX = 200 };
 
 struct writer {
     struct env *env;
@@ -198,7 +198,10 @@ static void id_given(struct peer_request *request, enum err result) {
     if (result == ERR_NONE && response->error_code == 0) {
         w->producer_id = response->producer_id;
         w->producer_epoch = response->producer_epoch;
-        w->next_sequence = 0;
+        // An id that is new to a partition may begin anywhere (Kafka has forgotten many): every
+        // other one soon comes to the end of the sequences and goes on from 0.
+        w->next_sequence =
+            w->number % 2 == 0 ? 0 : SEQUENCE_MAX - (int32_t)below(w, SEQUENCES_LEFT_MAX);
     }
     peer_request_release(request);
     again_in(w, w->producer_id >= 0 ? 0 : 50 * MS);

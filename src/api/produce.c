@@ -403,7 +403,8 @@ static void check_row(struct produce *produce, struct produce_row *row,
     } else {
         row->append = arena_zalloc(produce->call->arena, 1, sizeof *row->append);
         row->append->row = row;
-        row->needs_guard = produce->verifies && is_transactional_batch(row->batch);
+        row->needs_guard = produce->verifies && is_transactional_batch(row->batch) &&
+                           !env_mutant(produce->call->node->env, MUTANT_TXN_SKIP_VERIFICATION);
         partition_rows_add(&produce->rows, &row->row, topic);
     }
 }

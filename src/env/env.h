@@ -90,6 +90,8 @@ enum mutant {
     MUTANT_TXN_FORGET_PREPARED,    // decided ends are not finished after a restart
     MUTANT_TXN_FORGET_OFFSET_MARKER,  // markers for offsets are answered, not written
     MUTANT_TXN_WAIT_FOR_DELETED,      // a transaction waits for the marker of a deleted topic
+    MUTANT_TXN_SKIP_VERIFICATION,  // a transaction's first batch is taken without the coordinator
+    MUTANT_TXN_MARKER_ANY_EPOCH,   // markers of an older epoch, or coordinator, are written
     MUTANT_COUNT,
 };
 bool env_mutant(const struct env *env, enum mutant mutant);

@@ -139,7 +139,7 @@ def run(lane):
             copier.start()
         time.sleep(3)
         kills = harass(rng, b, copiers, seconds)
-        lane.attempt('every copier comes to its end', finish, copiers, 60 + seconds)
+        lane.attempt('every copier comes to its end', finish, copiers, (60 if lane.kind == 'taccola' else 240) + seconds)
     finally:
         watcher.kill()
         watcher.wait()
@@ -150,7 +150,7 @@ def run(lane):
     lane.check('the last stable offset comes to the end', code == 0, text[-300:])
     paths = [p for c in copiers for p in c.histories] + [watching, last]
     counts = lane.attempt('no anomaly', judge, paths, copiers, count) or {}
-    lane.check('the kills hit', kills > 2 and all(c.kills > 0 for c in copiers), '%d of the broker, %s' % (kills, [c.kills for c in copiers]))
+    lane.check('the kills hit', kills > 0 and sum(c.kills for c in copiers) > 2, '%d of the broker, %s' % (kills, [c.kills for c in copiers]))
     print('  seed %d: %d kills of the broker, %s of the copiers; %d records, %d commits, %d aborts, %d reads' % (
         seed, kills, '/'.join(str(c.kills) for c in copiers), counts.get('send', 0), counts.get('commit:ok', 0), counts.get('abort:ok', 0),
         counts.get('read', 0)))
