@@ -56,7 +56,8 @@ struct produce {
     int16_t acks;
     int32_t timeout_ms;
     enum err error;  // of the request as a whole
-    bool verifies;   // transactional rows
+    struct slice error_text;
+    bool verifies;  // transactional rows
     struct partition_rows rows;
     struct produce_row *list;  // in the order of the request
     int32_t row_count;
@@ -338,27 +339,44 @@ static void done(struct partition_rows *rows) {
 
 // ---- At home: from the request to rows ----
 
+// Bytes after the length of a message of format 0 without key and value.
+#define LEGACY_LENGTH_MIN 14
+
+// What Kafka's reader of batches says at the beginning of `bytes`, without looking into the batch:
+// ERR_EOF when no whole batch is there.
+static enum err batch_form(struct slice bytes) {
+    if (bytes.size < BATCH_OVERHEAD) return ERR_EOF;
+    int32_t length = load_i32(bytes.data + BATCH_LENGTH);
+    if (length < LEGACY_LENGTH_MIN) return ERR_CORRUPT_MESSAGE;
+    if (bytes.size < BATCH_MAGIC + 1) return ERR_EOF;
+    if (bytes.data[BATCH_MAGIC] > 2) return ERR_CORRUPT_MESSAGE;
+    return (size_t)length + BATCH_OVERHEAD > bytes.size ? ERR_EOF : ERR_NONE;
+}
+
 // ProduceRequest.validateRecords: exactly one batch, of magic 2. The batch's own slice in `batch`;
 // what follows it without being a whole batch is left out, as Kafka does.
 static enum err one_batch_of(struct slice records, int16_t version, struct slice *batch) {
-    if (records.size < BATCH_HEADER_SIZE) return ERR_INVALID_RECORD;
+    enum err err = batch_form(records);
+    if (err != ERR_NONE) return err == ERR_EOF ? ERR_INVALID_RECORD : err;
+    // An old format is a record too many versions behind, not a damaged one.
+    if (records.data[BATCH_MAGIC] < 2) return ERR_INVALID_RECORD;
     struct batch header;
-    enum err err = batch_decode(records, &header);
-    if (err != ERR_NONE) {
-        // An old format is a record too many versions behind, not a damaged one.
-        return header.magic == 0 || header.magic == 1 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE;
-    }
-    if (header.size > records.size) return ERR_INVALID_RECORD;
+    if (batch_decode(records, &header) != ERR_NONE) return ERR_CORRUPT_MESSAGE;
     if (version < 7 && batch_compression(&header) == COMPRESSION_ZSTD) {
         return ERR_UNSUPPORTED_COMPRESSION_TYPE;
     }
     *batch = slice_sub(records, 0, header.size);
-    struct slice rest = slice_sub(records, header.size, records.size - header.size);
-    struct batch second;
-    if (rest.size < BATCH_MAGIC + 1) return ERR_NONE;
-    err = batch_decode(rest, &second);
-    if (err == ERR_NONE) return second.size <= rest.size ? ERR_INVALID_RECORD : ERR_NONE;
-    return err == ERR_EOF || rest.data[BATCH_MAGIC] <= 1 ? ERR_INVALID_RECORD : ERR_CORRUPT_MESSAGE;
+    err = batch_form(slice_sub(records, header.size, records.size - header.size));
+    return err == ERR_EOF ? ERR_NONE : err == ERR_NONE ? ERR_INVALID_RECORD : err;
+}
+
+static struct slice form_text(struct slice records, struct arena *arena) {
+    int32_t length = load_i32(records.data + BATCH_LENGTH);
+    if (length >= LEGACY_LENGTH_MIN)
+        return arena_format(arena, "Invalid magic found in record: %d",
+                            (int8_t)records.data[BATCH_MAGIC]);
+    return arena_format(arena, "Record size %d is less than the minimum record overhead (%d)",
+                        (int)length, LEGACY_LENGTH_MIN);
 }
 
 static bool is_transactional_batch(struct slice records) {
@@ -366,20 +384,30 @@ static bool is_transactional_batch(struct slice records) {
            (load_i16(records.data + BATCH_ATTRIBUTES) & ATTRIBUTE_TRANSACTIONAL) != 0;
 }
 
-static bool has_transactional_records(const struct produce_request *request) {
+// Kafka looks for a transactional batch before anything else: a first batch that cannot be one
+// refuses the whole request.
+static enum err find_transactional(struct produce *produce, const struct produce_request *request,
+                                   bool *found) {
+    *found = false;
     for (int32_t t = 0; t < request->topic_data_count; t++) {
         const struct produce_request_topic_data *topic = &request->topic_data[t];
         for (int32_t p = 0; p < topic->partition_data_count; p++) {
-            if (is_transactional_batch(topic->partition_data[p].records.bytes)) return true;
+            struct slice records = topic->partition_data[p].records.bytes;
+            if (batch_form(records) == ERR_CORRUPT_MESSAGE) {
+                produce->error_text = form_text(records, produce->call->arena);
+                return ERR_CORRUPT_MESSAGE;
+            }
+            *found = is_transactional_batch(records);
+            if (*found) return ERR_NONE;
         }
     }
-    return false;
+    return ERR_NONE;
 }
 
 static void check_row(struct produce *produce, struct produce_row *row,
                       const struct topic_image *topic, struct slice records) {
     if (produce->error != ERR_NONE) {
-        refuse(row, produce->error);
+        refuse_text(row, produce->error, produce->error_text);
         return;
     }
     if (topic == NULL) {
@@ -512,7 +540,8 @@ void api_produce(struct api_call *call) {
     produce->call = call;
     produce->acks = request->acks;
     produce->timeout_ms = request->timeout_ms;
-    bool is_transactional = has_transactional_records(request);
+    bool is_transactional;
+    produce->error = find_transactional(produce, request, &is_transactional);
     if (slice_is_null(request->transactional_id) && is_transactional) {
         produce->error = ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     }

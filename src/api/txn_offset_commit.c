@@ -106,8 +106,7 @@ static void check(struct api_call *call, const struct topic_image *topic) {
 void api_txn_offset_commit(struct api_call *call) {
     const struct txn_offset_commit_request *request = call->request;
     if (request->group_id.size == 0) {
-        fill_txn_offset_commit(call, err_wire(ERR_INVALID_GROUP_ID), SLICE_EMPTY);
-        api_reply(call);
+        if (failed(call, ERR_INVALID_GROUP_ID) == ERR_NONE) api_reply(call);
         return;
     }
     const struct topic_image *topic = image_topic(call->node->image, SLICE_LITERAL(GROUP_TOPIC));

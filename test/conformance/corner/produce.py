@@ -67,6 +67,21 @@ def good_beside_bad(kit):
     equal(rows[3]['base_offset'], 0)
 
 
+def no_batch_refuses_all(kit):
+    """What cannot be the beginning of a batch refuses the whole request; what comes behind a batch only its partition."""
+    t, batch = kit.create(partitions=2), wire.batch([b'a'])
+
+    def codes(second):
+        r = kit.call('produce', 9, kit.produce_body([(t, 0, batch), (t, 1, second)]))
+        rows = r['responses'][0]['partition_responses']
+        return [(wire.err(p['error_code']), p['error_message']) for p in rows]
+    equal(codes(wire.batch([b'b'], magic=3)), [('CORRUPT_MESSAGE', 'Invalid magic found in record: 3')] * 2)
+    equal(codes(bytes(20)), [('CORRUPT_MESSAGE', 'Record size 0 is less than the minimum record overhead (14)')] * 2)
+    equal(kit.read(t), [], 'nothing was appended')
+    equal([c for c, _ in codes(batch + bytes(12))], ['NONE', 'CORRUPT_MESSAGE'])
+    equal([c for c, _ in codes(batch + bytes(11))], ['NONE', 'NONE'])
+
+
 def leader_epoch_ignored(kit):
     """The client's leader epoch is overwritten; it lies outside the CRC."""
     t = kit.create()
@@ -367,7 +382,7 @@ def big_request(kit):
 
 
 def run(kit, attempt):
-    for test in (every_version, acks_zero, acks_invalid, unknown_places, good_beside_bad,
+    for test in (every_version, acks_zero, acks_invalid, unknown_places, good_beside_bad, no_batch_refuses_all,
                  leader_epoch_ignored, max_timestamp_recomputed, one_batch, batch_size_limit,
                  zstd_old_version, unknown_codec, codecs, bad_crc, headers_that_lie, control_batch,
                  compacted_without_key, log_append_time, timestamp_range, odd_timestamps,
