@@ -14,7 +14,9 @@
     X(consume)                      \
     X(group_list)                   \
     X(group_describe)               \
+    X(group_members)                \
     X(group_delete)                 \
+    X(group_delete_offsets)         \
     X(config_describe)              \
     X(config_set)                   \
     X(config_delete)                \

@@ -124,6 +124,7 @@ static void print_text(const struct table *t) {
             }
             struct slice text =
                 row == NULL ? slice_cstring(t->columns[i].title) : row->cells[i].text;
+            if (slice_is_null(text)) text = SLICE_LITERAL("-");  // columns stay countable
             print_text_cell(text, width, t->columns[i].kind == CELL_NUMBER,
                             i == t->column_count - 1);
         }
