@@ -7,6 +7,8 @@
 #include "client/offsets.h"
 #include "wire/batch.h"
 
+// A fetch waits at the broker for up to fetch_wait_ms when there is nothing, and a connection's
+// replies come in order: a producer, or calls that should not wait, want a client of their own.
 struct consumer;
 
 struct consumer_options {

@@ -6,68 +6,11 @@
 //   now and then a command waits until the buffer
 //     has room again;
 //   - records received are copied over many at a time, and handed out one by one.
-#include "client/taccola.h"
-
 #include "base/assert.h"
 #include "base/memory.h"
-#include "client/consumer.h"
-#include "client/producer.h"
-#include "config/properties.h"
-#include "env/env_foreign.h"
-#include "wire/codec.h"
+#include "client/taccola_private.h"
 
 enum { SYNC_BYTES = 256 * 1024, FETCH_RECORDS = 1000, FETCH_BYTES = 1 << 20 };
-
-struct received {
-    struct taccola_record *records;
-    int32_t count, next;
-    struct arena arena;
-};
-
-struct taccola {
-    struct env_posix *posix;
-    struct env *env;
-    struct env_foreign *thread;
-    struct env_event *event;
-    struct message error;  // the caller's side
-
-    // The reactor's side.
-    struct client *client;
-    struct producer *producer;
-    struct consumer *consumer;
-    struct client_listener listener;
-    struct list backlog;  // of sending: the producer's buffer is full
-    enum err send_error;  // the first since the last flush
-    struct message send_error_text;
-    struct command *waiting;  // for the producer or the consumer
-    struct env_timer deadline;
-
-    // The caller's side.
-    size_t unsynced;
-    struct received received;
-};
-
-struct command {
-    struct env_message message;
-    struct taccola *t;
-    void (*run)(struct command *command);    // on the reactor; ends with command_end, now or later
-    void (*again)(struct command *command);  // something has changed (records, acknowledgements)
-    uint64_t timeout_ns;
-    enum err result;
-    struct message error;
-    // Arguments.
-    struct slice topic;
-    int32_t partition;
-    int16_t replication_factor;
-    int64_t offset;
-    struct client_topic *meta;
-    struct client_call call;
-    union {
-        struct create_topics_request create;
-        struct delete_topics_request delete;
-    } request;
-    struct arena arena;
-};
 
 struct sending {
     struct env_message message;
@@ -86,7 +29,7 @@ static void deliver(struct env_message *message) {
     c->run(c);
 }
 
-static void command_end(struct command *c, enum err result) {
+void taccola_end(struct command *c, enum err result) {
     struct taccola *t = c->t;
     t->waiting = NULL;
     env_timer_stop(t->env, &t->deadline);
@@ -94,8 +37,7 @@ static void command_end(struct command *c, enum err result) {
     env_event_set(t->event);
 }
 
-// Runs the command on the reactor and waits for it. The sentence of a failure becomes the handle's.
-static int run_command(struct taccola *t, struct command *c) {
+int taccola_run(struct taccola *t, struct command *c) {
     c->t = t;
     c->message.deliver = deliver;
     message_init(&c->error);
@@ -110,21 +52,21 @@ static int run_command(struct taccola *t, struct command *c) {
     return (int)c->result;
 }
 
-static void wake_waiting(void *context) {
+void taccola_wake(void *context) {
     struct taccola *t = context;
     if (t->waiting != NULL && t->waiting->again != NULL) t->waiting->again(t->waiting);
 }
 
 static void metadata_changed(struct client_listener *listener) {
-    wake_waiting(container_of(listener, struct taccola, listener));
+    taccola_wake(container_of(listener, struct taccola, listener));
 }
 
 static void deadline_passed(struct env_timer *timer) {
     struct taccola *t = container_of(timer, struct taccola, deadline);
-    if (t->waiting != NULL) command_end(t->waiting, ERR_TIMEOUT);
+    if (t->waiting != NULL) taccola_end(t->waiting, ERR_TIMEOUT);
 }
 
-static void start_deadline(struct command *c) {
+void taccola_start_deadline(struct command *c) {
     env_timer_start(c->t->env, &c->t->deadline, env_now_ns(c->t->env) + c->timeout_ns);
 }
 
@@ -150,7 +92,7 @@ static void sent(struct producer_record *record, enum err result) {
     }
     memory_free(s->headers);
     memory_free(s);
-    wake_waiting(t);
+    taccola_wake(t);
 }
 
 static bool hand_over(struct sending *s) {
@@ -176,24 +118,24 @@ static void room_again(void *context) {
             return;
         }
     }
-    wake_waiting(t);
+    taccola_wake(t);
 }
 
 static void wait_for_room(struct command *c) {
-    if (list_is_empty(&c->t->backlog)) command_end(c, ERR_NONE);
+    if (list_is_empty(&c->t->backlog)) taccola_end(c, ERR_NONE);
 }
 
 static void wait_for_pending(struct command *c) {
     struct taccola *t = c->t;
     if (!list_is_empty(&t->backlog) || producer_pending(t->producer) > 0) return;
     c->error = t->send_error_text;
-    command_end(c, t->send_error);
+    taccola_end(c, t->send_error);
     t->send_error = ERR_NONE;
     message_init(&t->send_error_text);
 }
 
 static void run_flush(struct command *c) {
-    start_deadline(c);
+    taccola_start_deadline(c);
     producer_flush(c->t->producer);
     wait_for_pending(c);
 }
@@ -239,7 +181,7 @@ int taccola_send_to(struct taccola *t, int32_t partition, const struct taccola_r
     if (t->unsynced < SYNC_BYTES) return 0;
     t->unsynced = 0;
     struct command c = {.run = wait_for_room, .again = wait_for_room};
-    return run_command(t, &c);
+    return taccola_run(t, &c);
 }
 
 int taccola_send(struct taccola *t, const struct taccola_record *r) {
@@ -249,7 +191,7 @@ int taccola_send(struct taccola *t, const struct taccola_record *r) {
 int taccola_flush(struct taccola *t, int64_t timeout_ms) {
     struct command c = {
         .run = run_flush, .again = wait_for_pending, .timeout_ns = ns_of(timeout_ms)};
-    return run_command(t, &c);
+    return taccola_run(t, &c);
 }
 
 // ---- Reading ----
@@ -258,7 +200,7 @@ static void assign_known(struct command *c) {
     const struct client_topic *meta = c->meta;
     if (!meta->known) return;
     if (meta->error != ERR_NONE && !err_retriable(meta->error)) {
-        command_end(c, meta->error);
+        taccola_end(c, meta->error);
         return;
     }
     if (meta->partition_count == 0) {
@@ -272,12 +214,12 @@ static void assign_known(struct command *c) {
         }
     }
     if (c->partition >= meta->partition_count) err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
-    command_end(c, err);
+    taccola_end(c, err);
 }
 
 static void run_assign(struct command *c) {
     c->timeout_ns = client_get_options(c->t->client)->call_timeout_ns;
-    start_deadline(c);
+    taccola_start_deadline(c);
     c->meta = client_topic_want(c->t->client, c->topic);
     assign_known(c);
 }
@@ -288,7 +230,7 @@ int taccola_assign(struct taccola *t, const char *topic, int32_t partition, int6
                         .topic = slice_cstring(topic),
                         .partition = partition,
                         .offset = offset};
-    return run_command(t, &c);
+    return taccola_run(t, &c);
 }
 
 static const void *copy_bytes(struct arena *arena, struct slice s) {
@@ -324,16 +266,21 @@ static void receive(struct command *c) {
     struct consumer_record record;
     enum err err = ERR_NONE;
     while (r->count < FETCH_RECORDS && r->arena.total < FETCH_BYTES) {
-        err = consumer_next(t->consumer, &record, &c->error);
+        err = t->group != NULL ? group_consumer_next(t->group, &record, &c->error)
+                               : consumer_next(t->consumer, &record, &c->error);
         if (err != ERR_NONE) break;
         copy_record(r, &record);
     }
+    // The group calls once for each time it was asked to.
+    if (t->group != NULL && err == ERR_WOULD_BLOCK)
+        group_consumer_on_ready(t->group, taccola_wake, t);
     // An error comes with the next call, after the records before it.
-    if (r->count > 0 || err != ERR_WOULD_BLOCK) command_end(c, r->count > 0 ? ERR_NONE : err);
+    if (r->count > 0 || err != ERR_WOULD_BLOCK) taccola_end(c, r->count > 0 ? ERR_NONE : err);
 }
 
 static void run_receive(struct command *c) {
-    start_deadline(c);
+    taccola_start_deadline(c);
+    taccola_dealt_with(c->t);
     receive(c);
 }
 
@@ -343,12 +290,16 @@ int taccola_next(struct taccola *t, struct taccola_record *record, int64_t timeo
         arena_reset(&r->arena);
         r->records = arena_zalloc(&r->arena, FETCH_RECORDS, sizeof *r->records);
         r->next = r->count = 0;
-        struct command c = {.run = run_receive, .again = receive, .timeout_ns = ns_of(timeout_ms)};
-        int failed = run_command(t, &c);
+        struct command c = {.run = run_receive,
+                            .again = receive,
+                            .timeout_ns = ns_of(timeout_ms),
+                            .is_receiving = true};
+        int failed = taccola_run(t, &c);
         if (failed == ERR_TIMEOUT) return TACCOLA_NOTHING;
         if (failed != 0) return failed;
     }
     *record = r->records[r->next++];
+    taccola_note(t, record);
     return 0;
 }
 
@@ -358,7 +309,7 @@ static void admin_done(struct client_call *call, enum err result) {
     struct command *c = container_of(call, struct command, call);
     if (result != ERR_NONE && c->error.text[0] == '\0') c->error = call->error;
     client_call_release(call);
-    command_end(c, result);
+    taccola_end(c, result);
 }
 
 static enum err created(struct client_call *call) {
@@ -394,7 +345,7 @@ int taccola_create_topic(struct taccola *t, const char *topic, int32_t partition
                         .topic = slice_cstring(topic),
                         .partition = partitions,
                         .replication_factor = replication_factor};
-    return run_command(t, &c);
+    return taccola_run(t, &c);
 }
 
 static enum err deleted(struct client_call *call) {
@@ -418,136 +369,10 @@ static void run_delete(struct command *c) {
 
 int taccola_delete_topic(struct taccola *t, const char *topic) {
     struct command c = {.run = run_delete, .topic = slice_cstring(topic)};
-    return run_command(t, &c);
+    return taccola_run(t, &c);
 }
 
 // ---- Opening ----
-
-struct settings {
-    struct client_options client;
-    struct producer_options producer;
-    struct consumer_options consumer;
-};
-
-static enum err set_acks(struct settings *s, struct slice v) {
-    if (slice_equal_cstring(v, "all") || slice_equal_cstring(v, "-1")) {
-        s->producer.acks = -1;
-    } else if (slice_equal_cstring(v, "1") || slice_equal_cstring(v, "0")) {
-        s->producer.acks = (int16_t)(v.data[0] - '0');
-        s->producer.idempotent = false;
-    } else {
-        return ERR_INVALID;
-    }
-    return ERR_NONE;
-}
-
-static enum err set_idempotence(struct settings *s, struct slice v) {
-    s->producer.idempotent = slice_equal_cstring(v, "true");
-    return s->producer.idempotent || slice_equal_cstring(v, "false") ? ERR_NONE : ERR_INVALID;
-}
-
-static enum err set_compression(struct settings *s, struct slice v) {
-    return compression_parse(v, &s->producer.compression) ? ERR_NONE : ERR_INVALID;
-}
-
-static enum err set_isolation(struct settings *s, struct slice v) {
-    s->consumer.read_committed = slice_equal_cstring(v, "read_committed");
-    bool known = s->consumer.read_committed || slice_equal_cstring(v, "read_uncommitted");
-    return known ? ERR_NONE : ERR_INVALID;
-}
-
-static enum err set_reset(struct settings *s, struct slice v) {
-    s->consumer.reset = slice_equal_cstring(v, "earliest") ? OFFSET_EARLIEST
-                        : slice_equal_cstring(v, "latest") ? OFFSET_LATEST
-                                                           : 0;
-    return s->consumer.reset != 0 || slice_equal_cstring(v, "none") ? ERR_NONE : ERR_INVALID;
-}
-
-static enum err set_client_id(struct settings *s, struct slice v) {
-    s->client.client_id = v;
-    return ERR_NONE;
-}
-
-static enum err set_linger(struct settings *s, struct slice v) {
-    int64_t ms;
-    if (!slice_parse_int64(v, &ms) || ms < 0) return ERR_INVALID;
-    s->producer.linger_ns = ns_of(ms);
-    return ERR_NONE;
-}
-
-static enum err set_delivery_timeout(struct settings *s, struct slice v) {
-    int64_t ms;
-    if (!slice_parse_int64(v, &ms) || ms < 1) return ERR_INVALID;
-    s->producer.delivery_timeout_ns = ns_of(ms);
-    return ERR_NONE;
-}
-
-static enum err set_request_timeout(struct settings *s, struct slice v) {
-    int64_t ms;
-    if (!slice_parse_int64(v, &ms) || ms < 1) return ERR_INVALID;
-    s->client.request_timeout_ns = s->producer.request_timeout_ns = ns_of(ms);
-    return ERR_NONE;
-}
-
-static enum err set_batch_size(struct settings *s, struct slice v) {
-    int64_t bytes;
-    if (!slice_parse_int64(v, &bytes) || bytes < 0 || bytes > INT32_MAX) return ERR_INVALID;
-    s->producer.batch_bytes = (size_t)bytes;
-    return ERR_NONE;
-}
-
-static enum err set_partition_bytes(struct settings *s, struct slice v) {
-    int64_t bytes;
-    if (!slice_parse_int64(v, &bytes) || bytes < 1 || bytes > INT32_MAX) return ERR_INVALID;
-    s->consumer.partition_bytes_max = (int32_t)bytes;
-    return ERR_NONE;
-}
-
-static const struct {
-    const char *name;
-    enum err (*set)(struct settings *settings, struct slice value);
-} setting_rows[] = {
-    {"client.id", set_client_id},
-    {"acks", set_acks},
-    {"enable.idempotence", set_idempotence},
-    {"compression.type", set_compression},
-    {"linger.ms", set_linger},
-    {"batch.size", set_batch_size},
-    {"delivery.timeout.ms", set_delivery_timeout},
-    {"request.timeout.ms", set_request_timeout},
-    {"isolation.level", set_isolation},
-    {"auto.offset.reset", set_reset},
-    {"max.partition.fetch.bytes", set_partition_bytes},
-};
-
-static enum err apply_setting(struct settings *s, struct slice key, struct slice value,
-                              struct message *error) {
-    for (size_t i = 0; i < COUNT_OF(setting_rows); i++) {
-        if (!slice_equal_cstring(key, setting_rows[i].name)) continue;
-        enum err err = setting_rows[i].set(s, value);
-        if (err != ERR_NONE) {
-            message_set(error, "%s cannot be \"%.*s\"", setting_rows[i].name, SLICE_PRINT(value));
-        }
-        return err;
-    }
-    message_set(error, "there is no setting %.*s", SLICE_PRINT(key));
-    return ERR_INVALID;
-}
-
-static enum err parse_settings(struct settings *s, const char *text, struct arena *arena,
-                               struct message *error) {
-    s->client = client_options_default();
-    s->producer = producer_options_default();
-    s->consumer = consumer_options_default();
-    struct properties p = properties_of(text == NULL ? SLICE_EMPTY : slice_cstring(text), arena);
-    struct slice key, value;
-    enum err err;
-    while ((err = properties_next(&p, &key, &value, error)) == ERR_NONE) {
-        err = apply_setting(s, key, value, error);
-        if (err != ERR_NONE) return err;
-    }
-    return err == ERR_EOF ? ERR_NONE : err;
-}
 
 // On the caller's thread, before the reactor runs.
 static enum err make_parts(struct taccola *t, const struct settings *s, struct message *error) {
@@ -556,11 +381,27 @@ static enum err make_parts(struct taccola *t, const struct settings *s, struct m
     t->listener.changed = metadata_changed;
     list_init(&t->listener.link);
     client_listen(t->client, &t->listener);
-    t->consumer = consumer_new(t->client, &s->consumer);
-    consumer_on_ready(t->consumer, wake_waiting, t);
+    err = client_new(t->env, &s->client, &t->reading, error);
+    if (err != ERR_NONE) return err;
+    t->consumer = consumer_new(t->reading, &s->consumer);
+    consumer_on_ready(t->consumer, taccola_wake, t);
     err = producer_new(t->client, &s->producer, &t->producer, error);
-    if (err == ERR_NONE) producer_on_ready(t->producer, room_again, t);
-    return err;
+    if (err != ERR_NONE) return err;
+    producer_on_ready(t->producer, room_again, t);
+    t->is_transactional = !slice_is_null(s->producer.transactional_id);
+    t->group_options = s->group;
+    t->group_options.consumer = s->consumer;
+    t->group_options.reset = s->consumer.reset;
+    if (t->is_transactional) t->group_options.auto_commit = false;
+    // The settings go; what the options point to stays.
+    struct slice group = s->group.group, instance = s->group.instance_id;
+    t->group_text = memory_zalloc(group.size + instance.size + 1, 1);
+    memcpy(t->group_text, group.data == NULL ? (const uint8_t *)"" : group.data, group.size);
+    t->group_options.group = slice_of(t->group_text, group.size);
+    if (slice_is_null(instance)) return ERR_NONE;
+    memcpy(t->group_text + group.size, instance.data, instance.size);
+    t->group_options.instance_id = slice_of(t->group_text + group.size, instance.size);
+    return ERR_NONE;
 }
 
 struct taccola *taccola_open_with(const char *bootstrap_servers, const char *settings,
@@ -579,7 +420,7 @@ struct taccola *taccola_open_with(const char *bootstrap_servers, const char *set
     t->event = env_event_new();
     t->posix = env_posix_new(&(struct env_posix_options){.reactors = 1, .log_level = LOG_ERROR});
     t->env = env_posix_reactor(t->posix, 0);
-    enum err err = parse_settings(&s, settings, &arena, &why);
+    enum err err = taccola_parse_settings(&s, settings, &arena, &why);
     s.client.bootstrap = slice_cstring(bootstrap_servers);
     if (err == ERR_NONE) err = make_parts(t, &s, &why);
     arena_deinit(&arena);
@@ -598,6 +439,7 @@ struct taccola *taccola_open(const char *bootstrap_servers, char *error) {
 
 void taccola_close(struct taccola *t) {
     if (t == NULL) return;
+    if (t->thread != NULL && t->group != NULL) taccola_leave(t);
     if (t->thread != NULL) {
         env_posix_stop(t->posix);
         env_foreign_join(t->thread);
@@ -605,16 +447,20 @@ void taccola_close(struct taccola *t) {
     t->waiting = NULL;
     producer_free(t->producer);
     consumer_free(t->consumer);
+    group_consumer_free(t->group);
     while (!list_is_empty(&t->backlog)) {
         struct sending *s = container_of(t->backlog.next, struct sending, link);
         list_remove(&s->link);
         memory_free(s->headers);
         memory_free(s);
     }
+    client_free(t->reading);
     client_free(t->client);
     env_timer_stop(t->env, &t->deadline);
     env_posix_free(t->posix);
     env_event_free(t->event);
     arena_deinit(&t->received.arena);
+    memory_free(t->group_text);
+    memory_free(t->positions);
     memory_free(t);
 }

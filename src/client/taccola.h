@@ -42,7 +42,9 @@ struct taccola_record {
 
 // Settings, as "key=value" lines with Kafka's names: client.id, acks, enable.idempotence,
 // compression.type, linger.ms, batch.size, delivery.timeout.ms, request.timeout.ms,
-// isolation.level, auto.offset.reset, max.partition.fetch.bytes. NULL: Kafka's defaults (acks=all,
+// isolation.level, auto.offset.reset, max.partition.fetch.bytes; group.id, group.protocol,
+// group.instance.id, enable.auto.commit, session.timeout.ms, heartbeat.interval.ms;
+// transactional.id, transaction.timeout.ms. NULL: Kafka's defaults (acks=all,
 // idempotent), with isolation.level=read_committed and auto.offset.reset=earliest.
 // Returns NULL when the address or a setting makes no sense; `error` (may be NULL, 512 bytes) gets
 // the sentence.
@@ -74,6 +76,32 @@ int taccola_assign(struct taccola *taccola, const char *topic, int32_t partition
 // TACCOLA_NOTHING: none came within `timeout_ms`; else an error.
 #define TACCOLA_NOTHING (-100)
 int taccola_next(struct taccola *taccola, struct taccola_record *record, int64_t timeout_ms);
+
+// ---- Reading, as a member of a group (setting group.id) ----
+
+// Shares these topics with the other members. taccola_next reads them, from the group's committed
+// offsets on. Asking for the next record says that those before were dealt with: partitions are
+// given up to another member only inside taccola_next, when all that was received is dealt with,
+// and (unless enable.auto.commit=false or there is a transactional.id) are committed then and every
+// five seconds.
+int taccola_subscribe(struct taccola *taccola, const char *const *topics, size_t count);
+// Commits the offsets of all that taccola_next has returned, and waits for it.
+int taccola_commit_offsets(struct taccola *taccola);
+
+// ---- Transactions (setting transactional.id) ----
+//
+// What is sent between taccola_begin and taccola_commit is seen by all (read_committed) readers, or
+// by none. With a group, the offsets of what taccola_next returned meanwhile are committed in the
+// same step: a program that reads, sends and commits does every record exactly once, whatever dies.
+
+// The first time also gets the producer's id: an older process with this transactional.id is
+// fenced.
+int taccola_begin(struct taccola *taccola);
+// An error: call taccola_abort, and go on; when that fails too, this handle is done with (another
+// process has the transactional.id), and only taccola_close is left.
+int taccola_commit(struct taccola *taccola);
+// What was sent is forgotten, and what taccola_next returned since taccola_begin comes again.
+int taccola_abort(struct taccola *taccola);
 
 // ---- Administration ----
 
