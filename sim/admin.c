@@ -17,6 +17,7 @@ struct admin {
     struct client_call call;
     struct create_topics_request request;
     struct create_topics_request_topic topic;
+    struct create_topics_request_config retention;
     struct metadata_request metadata;
     struct incremental_alter_configs_request alter;
     struct incremental_alter_configs_request_resource altered;
@@ -27,7 +28,8 @@ struct admin {
     struct arena arena;
     char name[32];
     char value[24];
-    bool is_extra;  // one of many; else the topic of the records
+    uint32_t keeps_for_ms;  // retention of the topic that is made; 0: for ever
+    bool is_extra;          // one of many; else the topic of the records
 };
 
 static struct admin *admin_new(struct env *env, struct clients *clients,
@@ -88,6 +90,13 @@ static void create(struct admin *a, int32_t partitions) {
     a->topic.name = slice_cstring(a->name);
     a->topic.num_partitions = partitions;
     a->topic.replication_factor = 1;
+    if (a->keeps_for_ms != 0) {
+        snprintf(a->value, sizeof a->value, "%u", (unsigned)a->keeps_for_ms);
+        a->topic.configs = &a->retention;
+        a->topic.configs_count = 1;
+        a->retention.name = SLICE_LITERAL("retention.ms");
+        a->retention.value = slice_cstring(a->value);
+    }
     a->call = (struct client_call){.target = CLIENT_ANY,
                                    .api = API_CREATE_TOPICS,
                                    .version_min = 7,
@@ -100,6 +109,7 @@ static void create(struct admin *a, int32_t partitions) {
 static void create_records_topic(struct env_timer *timer) {
     struct admin *a = container_of(timer, struct admin, timer);
     snprintf(a->name, sizeof a->name, "%s", CLIENT_TOPIC);
+    a->keeps_for_ms = a->clients->retention_ms;
     create(a, a->clients->partition_count);
 }
 

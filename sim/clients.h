@@ -22,6 +22,7 @@ struct clients {
     struct ledger *ledger;
     bool is_durable;
     int32_t partition_count;
+    uint32_t retention_ms;  // of CLIENT_TOPIC; 0: for ever
     int32_t reader_count;
     int32_t producer_count;  // numbers given so far
     bool is_closing;         // nothing new is sent; what is under way ends
@@ -92,6 +93,8 @@ void transaction_version_start(struct env *env, struct clients *clients, bool on
 void admin_start(struct env *env, struct clients *clients);
 // Creates topics, adds partitions, deletes them, one after the other; at the end sets places_there.
 void shifter_start(struct env *env, struct clients *clients);
+// Deletes the oldest records of CLIENT_TOPIC until closing.
+void trimmer_start(struct env *env, struct clients *clients);
 struct group_ledger;
 // A group of members of the classic protocol; at rest when it has settled after the closing.
 void members_start(struct env *env, struct clients *clients, struct group_ledger *groups,

@@ -45,6 +45,7 @@ static struct config *make_config(const struct cluster *cluster) {
         "share.coordinator.state.topic.replication.factor=1",
         "share.coordinator.state.topic.min.isr=1",
         "log.roll.ms=1500",
+        "log.retention.check.interval.ms=300",
         "offsets.topic.num.partitions=3",
         "transaction.state.log.num.partitions=3",
         "transaction.abort.timed.out.transaction.cleanup.interval.ms=100",
@@ -243,6 +244,7 @@ void cluster_format(struct cluster *cluster) {
 }
 
 static void process_gone(struct cluster *cluster) {
+    if (!cluster->is_stopping) ledger_crash(cluster->ledger);
     cluster->broker = NULL;
     cluster->is_serving = cluster->is_stopping = false;
     cluster_start_later(cluster, sim_between(cluster->sim, RESTART_MIN, RESTART_MAX));

@@ -22,6 +22,8 @@ struct ledger_partition {
     size_t capacity;
     int64_t safe_end;  // of the last clean stop
     int64_t end_told[READERS_MAX];
+    int64_t trim_asked;  // the highest offset that DeleteRecords was sent for
+    int64_t trim_acked;
 };
 
 struct ledger_entry {
@@ -29,6 +31,7 @@ struct ledger_entry {
     int32_t partition;
     int64_t offset;  // -1: not known to stand anywhere
     bool rejected;
+    uint64_t made_ns;
 };
 
 struct ledger {
@@ -37,6 +40,9 @@ struct ledger {
     struct ledger_entry *entries;  // by id; [0] is nobody
     size_t entry_count;
     size_t entry_capacity;
+    struct sim *sim;        // for the time; NULL: records do not go away by time
+    uint64_t retention_ns;  // 0: never
+    bool trims;
     bool is_durable;
     bool went_back;  // there was a power cut in page-cache mode
     bool is_last_read;
@@ -45,7 +51,8 @@ struct ledger {
     struct ledger_counts counts;
 };
 
-#define OFFSETS_MAX 10000000
+#define OFFSETS_MAX    10000000
+#define CLOCK_SLACK_NS (1000 * NS_PER_MS)
 
 struct ledger *ledger_new(int32_t partition_count, bool is_durable) {
     struct ledger *ledger = sim_alloc(sizeof *ledger);
@@ -109,7 +116,8 @@ static struct slot *slot_at(struct ledger_partition *partition, int64_t offset) 
 uint64_t ledger_record(struct ledger *ledger, int32_t producer, int32_t partition) {
     ledger->entries = grow(ledger->entries, &ledger->entry_capacity, ledger->entry_count + 1,
                            sizeof *ledger->entries);
-    ledger->entries[ledger->entry_count] = (struct ledger_entry){producer, partition, -1, false};
+    ledger->entries[ledger->entry_count] = (struct ledger_entry){
+        producer, partition, -1, false, ledger->sim == NULL ? 0 : sim_now_ns(ledger->sim)};
     ledger->counts.records++;
     return ledger->entry_count++;
 }
@@ -191,6 +199,72 @@ void ledger_end_told(struct ledger *ledger, int32_t reader, int32_t partition, i
     *told = end;
 }
 
+// ---- Records that go away ----
+
+void ledger_set_retention(struct ledger *ledger, struct sim *sim, uint64_t retention_ms) {
+    ledger->sim = sim;
+    ledger->retention_ns = retention_ms * NS_PER_MS;
+}
+
+void ledger_expect_trims(struct ledger *ledger) {
+    ledger->trims = true;
+}
+
+void ledger_crash(struct ledger *ledger) {
+    for (int32_t i = 0; i < ledger->partition_count; i++)
+        ledger->partitions[i].trim_acked = 0;
+}
+
+void ledger_trimming(struct ledger *ledger, int32_t partition, int64_t offset) {
+    struct ledger_partition *p = &ledger->partitions[partition];
+    p->trim_asked = MAX(p->trim_asked, offset);
+}
+
+void ledger_trimmed(struct ledger *ledger, int32_t partition, int64_t offset,
+                    int64_t low_watermark) {
+    struct ledger_partition *p = &ledger->partitions[partition];
+    if (low_watermark < offset || low_watermark > p->trim_asked) {
+        ledger_violate(
+            ledger,
+            "partition %d was trimmed to %lld and begins at %lld, at most %lld was asked for",
+            partition, (long long)offset, (long long)low_watermark, (long long)p->trim_asked);
+    }
+    p->trim_acked = MAX(p->trim_acked, offset);
+}
+
+bool ledger_may_trim(const struct ledger *ledger) {
+    return ledger->trims || ledger->retention_ns > 0;
+}
+
+int64_t ledger_trim_floor(const struct ledger *ledger, int32_t partition) {
+    return ledger->partitions[partition].trim_acked;
+}
+
+static bool may_be_gone(const struct ledger *ledger, const struct ledger_partition *p,
+                        size_t offset) {
+    if ((int64_t)offset < p->trim_asked) return true;
+    if (ledger->retention_ns == 0 || p->slots[offset].id == 0) return false;
+    uint64_t made_ns = ledger->entries[p->slots[offset].id].made_ns;
+    // The clocks of machines differ by as much.
+    return made_ns + ledger->retention_ns <= sim_now_ns(ledger->sim) + CLOCK_SLACK_NS;
+}
+
+void ledger_begins(struct ledger *ledger, int32_t partition, int64_t offset, int64_t floor) {
+    const struct ledger_partition *p = &ledger->partitions[partition];
+    if (offset < MIN(floor, p->trim_acked)) {
+        ledger_violate(ledger, "partition %d was trimmed to %lld and begins at %lld", partition,
+                       (long long)floor, (long long)offset);
+    }
+    for (size_t i = 0; i < (size_t)offset && i < p->count; i++) {
+        bool is_known = p->slots[i].acked || p->slots[i].seen;
+        if (!is_known || may_be_gone(ledger, p, i)) continue;
+        ledger_violate(ledger, "partition %d begins at %lld, nobody deleted offset %lld of %llu ms",
+                       partition, (long long)offset, (long long)i,
+                       (unsigned long long)(ledger->entries[p->slots[i].id].made_ns / NS_PER_MS));
+        return;
+    }
+}
+
 // Offsets below are promised even after a power cut. Logs lose their ends only, so the last promise
 // covers all before it.
 static int64_t power_safe_end(const struct ledger *ledger, const struct ledger_partition *p) {
@@ -260,6 +334,7 @@ void ledger_end_last_read(struct ledger *ledger) {
         for (size_t k = 0; k < p->count; k++) {
             const struct slot *slot = &p->slots[k];
             if (slot->seen_last || (!slot->acked && !slot->seen)) continue;
+            if (may_be_gone(ledger, p, k)) continue;
             ledger_violate(ledger, "record %llu was %s at offset %lld of partition %d and is lost",
                            (unsigned long long)slot->id, slot->acked ? "acknowledged" : "read",
                            (long long)k, i);

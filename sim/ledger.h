@@ -37,6 +37,26 @@ void ledger_seen(struct ledger *ledger, uint64_t id, int32_t partition, int64_t 
 // Reader number `reader` was told this end of the partition: it never goes back.
 void ledger_end_told(struct ledger *ledger, int32_t reader, int32_t partition, int64_t end);
 
+// ---- Records that go away ----
+
+struct sim;
+// By time: records that are older than this may be gone from the start of a partition. 0: none.
+void ledger_set_retention(struct ledger *ledger, struct sim *sim, uint64_t retention_ms);
+// By DeleteRecords: is about to be asked for, was acknowledged with this low watermark.
+void ledger_expect_trims(struct ledger *ledger);
+// A crash may bring back what DeleteRecords took, in Kafka as in ours: the start of a log is not
+// synced before the answer.
+void ledger_crash(struct ledger *ledger);
+void ledger_trimming(struct ledger *ledger, int32_t partition, int64_t offset);
+void ledger_trimmed(struct ledger *ledger, int32_t partition, int64_t offset,
+                    int64_t low_watermark);
+// Whether readers may find that their partition begins later than at 0.
+bool ledger_may_trim(const struct ledger *ledger);
+// What a reader that begins at the start must not see any more: ask before it begins.
+int64_t ledger_trim_floor(const struct ledger *ledger, int32_t partition);
+// It began here.
+void ledger_begins(struct ledger *ledger, int32_t partition, int64_t offset, int64_t floor);
+
 void ledger_power_cut(struct ledger *ledger);
 void ledger_clean_stop(struct ledger *ledger);
 // True when a reader may find its offset out of range (after a power cut in page-cache mode).

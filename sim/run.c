@@ -57,6 +57,7 @@ static void start_writers(void *context) {
     for (int32_t i = 0; i < scenario->admins; i++)
         admin_start(env, &run->clients);
     if (scenario->shifter) shifter_start(env, &run->clients);
+    if (scenario->trimmer) trimmer_start(env, &run->clients);
 }
 
 static void start_streams(void *context) {
@@ -239,6 +240,8 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
     run->consumers = group_ledger_new(run->ledger, scenario->partitions, run->consumer_count);
     run->copies =
         scenario->copiers == 0 ? NULL : copy_ledger_new(run->ledger, scenario->partitions);
+    if (scenario->trimmer) ledger_expect_trims(run->ledger);
+    ledger_set_retention(run->ledger, run->sim, scenario->retention_ms);
     cluster_init(&run->cluster, run->sim, run->ledger, scenario->reactors, scenario->page_cache);
     run->writers = add_node(run->sim, "writers");
     run->streams = add_node(run->sim, "streams");
@@ -248,6 +251,7 @@ void run_scenario(const struct run_options *options, struct run_result *result) 
                                     .ledger = run->ledger,
                                     .is_durable = !scenario->page_cache,
                                     .partition_count = scenario->partitions,
+                                    .retention_ms = scenario->retention_ms,
                                     .copies = run->copies,
                                     .history = options->history,
                                     .shifting_topic = -1,

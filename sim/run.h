@@ -36,19 +36,21 @@ struct scenario {
                       // acknowledged
     int32_t plain_writers;  // acks=1, no retries
     int32_t spoilers;       // send batches with a wrong CRC
-    int32_t readers;      // consumers of the client library, from the beginning and again from the
-                          // beginning
-    int32_t members;      // of one group: join, commit, leave, crash, fall silent
-    int32_t consumers;    // the same in a group of the consumer protocol
-    bool any_size;        // of both: the seed draws from 1 to that many
-    bool shifter;         // topics come, grow and go; consumers read them
-    int32_t copiers;      // transactional ids under which the records are copied, exactly once
-    bool twins;           // each copier has another one with its transactional id
-    int32_t wild;         // fuzzers of transactional requests
-    bool old_protocol;    // transaction.version 1 instead of 2
-    bool both_protocols;  // it changes all the time
-    int32_t admins;       // create topics one after the other
-    uint32_t faults;      // enum fault
+    int32_t readers;    // consumers of the client library, from the beginning and again from the
+                        // beginning
+    int32_t members;    // of one group: join, commit, leave, crash, fall silent
+    int32_t consumers;  // the same in a group of the consumer protocol
+    bool any_size;      // of both: the seed draws from 1 to that many
+    bool trimmer;       // the oldest records are deleted
+    uint32_t retention_ms;    // of the records; 0: for ever
+    bool shifter;             // topics come, grow and go; consumers read them
+    int32_t copiers;          // transactional ids under which the records are copied, exactly once
+    bool twins;               // each copier has another one with its transactional id
+    int32_t wild;             // fuzzers of transactional requests
+    bool old_protocol;        // transaction.version 1 instead of 2
+    bool both_protocols;      // it changes all the time
+    int32_t admins;           // create topics one after the other
+    uint32_t faults;          // enum fault
     uint32_t fault_every_ms;  // on average
     uint32_t duration_ms;     // of simulated time; then everything heals and must come to rest
 };

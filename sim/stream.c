@@ -112,6 +112,7 @@ struct reader_client {
     bool is_last;
     struct client *client;
     struct consumer *consumer;
+    int64_t *floors;         // of the partition's start
     int64_t *next;           // the offset that must come next, by partition; -1: any
     struct env_timer timer;  // begins anew; or looks whether the last read is done
 };
@@ -119,7 +120,8 @@ struct reader_client {
 static const struct slice topic_name = SLICE_LITERAL(CLIENT_TOPIC);
 
 static void reader_assign(struct reader_client *r, int32_t partition) {
-    r->next[partition] = 0;
+    r->floors[partition] = ledger_trim_floor(r->clients->ledger, partition);
+    r->next[partition] = ledger_may_trim(r->clients->ledger) ? -1 : 0;
     if (consumer_assign(r->consumer, topic_name, partition, OFFSET_EARLIEST) != ERR_NONE) {
         ledger_violate(r->clients->ledger, "cannot assign partition %d", partition);
     }
@@ -139,6 +141,7 @@ static void reader_took(struct reader_client *r, const struct consumer_record *r
         ledger_violate(ledger, "partition %d, offset %lld: the value is damaged", partition,
                        (long long)offset);
     } else {
+        if (r->next[partition] < 0) ledger_begins(ledger, partition, offset, r->floors[partition]);
         r->next[partition] = offset + 1;
         ledger_seen(ledger, id, partition, offset);
     }
@@ -146,7 +149,8 @@ static void reader_took(struct reader_client *r, const struct consumer_record *r
 
 static void reader_failed(struct reader_client *r, int32_t partition, enum err err,
                           const char *error) {
-    if (err == ERR_OFFSET_OUT_OF_RANGE && ledger_may_go_back(r->clients->ledger)) {
+    bool may_miss = ledger_may_go_back(r->clients->ledger) || ledger_may_trim(r->clients->ledger);
+    if (err == ERR_OFFSET_OUT_OF_RANGE && may_miss) {
         reader_assign(r, partition);
     } else if (err_retriable(err) && err != ERR_CORRUPT_MESSAGE && err != ERR_CORRUPT) {
         reader_assign(r, partition);
@@ -183,7 +187,7 @@ static bool last_read_is_done(const struct reader_client *r) {
     for (int32_t i = 0; i < r->clients->partition_count; i++) {
         int64_t position, end;
         if (!consumer_position(r->consumer, topic_name, i, &position, &end)) return false;
-        if (end < 0 || position < end || r->next[i] < ledger_promised_end(r->clients->ledger, i))
+        if (end < 0 || position < end || position < ledger_promised_end(r->clients->ledger, i))
             return false;
     }
     return true;
@@ -209,6 +213,7 @@ static void new_reader(struct env *env, struct clients *clients, bool is_last) {
     r->is_last = is_last;
     r->client = new_client(env);
     r->next = memory_zalloc((size_t)clients->partition_count, sizeof *r->next);
+    r->floors = memory_zalloc((size_t)clients->partition_count, sizeof *r->floors);
     struct consumer_options options = consumer_options_default();
     options.fetch_wait_ms = 100;
     options.partition_bytes_max = 4000;
