@@ -15,6 +15,8 @@
     X(group_list)                   \
     X(group_describe)               \
     X(group_members)                \
+    X(group_explain)                \
+    X(group_reset)                  \
     X(group_delete)                 \
     X(group_delete_offsets)         \
     X(config_describe)              \
