@@ -141,15 +141,17 @@ static int compare_parts(const void *a, const void *b) {
     return (left->bucket > right->bucket) - (left->bucket < right->bucket);
 }
 
-// As Kafka's ClientQuotaEntity prints itself: a hash map.
+// As Kafka's ClientQuotaEntity prints itself: a hash map made for that many types, which grows when
+// it is more than three quarters full.
 static struct slice entity_text(const struct decision *decision,
                                 const struct alter_client_quotas_request_entry *entry) {
     size_t count = (size_t)entry->entity_count;
     struct entity_part *parts = arena_zalloc(decision->result->arena, count, sizeof *parts);
+    uint32_t buckets = count <= 3 ? 4 : count <= 6 ? 8 : 16;
     for (size_t i = 0; i < count; i++) {
         struct slice type = entry->entity[i].entity_type, name = entry->entity[i].entity_name;
         if (slice_is_null(name)) name = SLICE_LITERAL("null");
-        parts[i] = (struct entity_part){type, name, utf8_java_bucket(type, count)};
+        parts[i] = (struct entity_part){type, name, utf8_java_bucket(type, count) & (buckets - 1)};
     }
     if (count > 1) qsort(parts, count, sizeof *parts, compare_parts);
     struct string_buffer text;
