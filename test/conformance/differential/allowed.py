@@ -7,6 +7,8 @@ import re
 import minimise
 
 ROWS = [
+    ('incremental_alter_configs', r'error_code$', 'UNKNOWN_SERVER_ERROR', 'INVALID_CONFIG',
+     'an unknown operation beside another mistake: Apache answers for the one that its hash map gives first'),
     ('fetch', r'aborted_transactions$', [], None,
      'read committed, and the first batch is over the limit: Apache says null, we say none; clients take both alike'),
     ('produce', r'error_code$', 'UNSUPPORTED_COMPRESSION_TYPE', 'UNKNOWN_SERVER_ERROR',

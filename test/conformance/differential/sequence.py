@@ -299,7 +299,7 @@ def idempotent(w):
     if how < 0.18:  # some batch of the past
         sequence = max(0, sequence - w.pick([1, 2, 2, 3, 4, 6, 9, 12]))
     elif how < 0.24:
-        sequence += w.pick([1, 2, 10])
+        sequence = min(sequence + w.pick([1, 2, 10]), 2147483647)
     elif how < 0.29:
         sequence = w.pick([2147483647, 2147483646, 0, -1, 1])
         if sequence > 1 and w.chance(0.5):
