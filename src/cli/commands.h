@@ -19,6 +19,10 @@
     X(group_reset)                  \
     X(group_delete)                 \
     X(group_delete_offsets)         \
+    X(transaction_list)             \
+    X(transaction_describe)         \
+    X(transaction_producers)        \
+    X(transaction_abort)            \
     X(config_describe)              \
     X(config_set)                   \
     X(config_delete)                \

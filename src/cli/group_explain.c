@@ -9,8 +9,8 @@
 #include "cli/group_view.h"
 
 static const struct cli_option explain_options[] = {
-    {"--seconds", NULL, "N", "watch a rebalancing group so long (5)", .is_number = true, .min = 0,
-     .max = 86400},
+    {"--seconds", NULL, "N", "watch a rebalancing group so long (classic: 5)", .is_number = true,
+     .min = 0, .max = 86400},
     {.name = NULL},
 };
 
@@ -159,7 +159,10 @@ static bool watch(struct explanation *e, struct group_view *view) {
     } else {
         string_buffer_format(&e->text, "It is still %.*s after %u seconds.\n",
                              SLICE_PRINT(view->state), watched);
-        if (!view->is_classic) explain_modern(e, view);
+        if (!view->is_classic) {
+            e->slow_count = 0;
+            explain_modern(e, view);
+        }
     }
     return true;
 }
@@ -203,6 +206,7 @@ static bool explain(struct explanation *e, struct group_view *view) {
         explain_classic(e, view);
     } else {
         explain_modern(e, view);
+        if (!cli_flag(e->session.cli, "--seconds")) return true;
     }
     return watch(e, view);
 }
