@@ -23,6 +23,7 @@
     X(transaction_describe)         \
     X(transaction_producers)        \
     X(transaction_abort)            \
+    X(transaction_find_hanging)     \
     X(config_describe)              \
     X(config_set)                   \
     X(config_delete)                \

@@ -18,14 +18,27 @@ static const struct cli_option consume_options[] = {
      .max = INT64_MAX},
     {"--exit-at-end", "-e", NULL, "end when all partitions were read to their end",
      .is_number = false},
-    {"--read-uncommitted", NULL, NULL, "records of open and aborted transactions too",
+    {"--isolation", NULL, "LEVEL",
+     "read_committed, or read_uncommitted: of open and aborted "
+     "transactions too",
+     .is_number = false},
+    {"--read-uncommitted", NULL, NULL, "short for --isolation read_uncommitted",
      .is_number = false},
     {"--values-only", NULL, NULL, "print nothing but the values", .is_number = false},
     {"--group", "-g", "GROUP", "read as a member of this group, from its committed offsets",
      .is_number = false},
-    {"--assignor", NULL, "NAME", "range, roundrobin, sticky or cooperative-sticky (range)",
+    {"--assignor", NULL, "NAME",
+     "range, roundrobin, sticky, cooperative-sticky; consumer "
+     "protocol: uniform, range",
+     .is_number = false},
+    {"--group-protocol", NULL, "NAME", "classic or consumer (KIP-848) (classic)",
      .is_number = false},
     {"--instance-id", NULL, "ID", "a static member of the group", .is_number = false},
+    {"--pattern", NULL, NULL, "with --group: the topic is an expression, all that it matches",
+     .is_number = false},
+    {"--no-commit", NULL, NULL, "with --group: commit nothing", .is_number = false},
+    {"--commit-interval", NULL, "MS", "with --group: time between commits (5000)",
+     .is_number = true, .min = 1, .max = INT32_MAX},
     {.name = NULL},
 };
 
@@ -196,23 +209,45 @@ static int read_records(struct consumption *c) {
 
 // ---- As a member of a group ----
 
+// The protocol, and its assignor. 0, or the exit code after a complaint.
+static int choose_protocol(struct cli *cli, struct group_consumer_options *o,
+                           enum assignor *assignor) {
+    const char *protocol = cli_value(cli, "--group-protocol");
+    const char *name = cli_value(cli, "--assignor");
+    if (protocol != NULL && strcmp(protocol, "consumer") == 0) {
+        o->protocol = GROUP_CONSUMER;
+        o->server_assignor = slice_cstring(name);
+    } else if (protocol != NULL && strcmp(protocol, "classic") != 0) {
+        return cli_usage(cli, "--group-protocol is classic or consumer, not \"%s\"", protocol);
+    } else if (name != NULL && !assignor_parse(slice_cstring(name), assignor)) {
+        return cli_usage(cli, "there is no assignor %s", name);
+    }
+    return 0;
+}
+
 static int join_group(struct consumption *c, const struct consumer_options *options) {
     struct cli *cli = c->cli;
     struct slice topic = slice_cstring(cli_argument(cli, 0));
     enum assignor assignor = ASSIGNOR_RANGE;
-    const char *name = cli_value(cli, "--assignor");
-    if (name != NULL && !assignor_parse(slice_cstring(name), &assignor)) {
-        return cli_usage(cli, "there is no assignor %s", name);
-    }
+    struct group_consumer_options o = group_consumer_options_default();
+    o.assignors = &assignor;
+    o.assignor_count = 1;
+    int code = choose_protocol(cli, &o, &assignor);
+    if (code != 0) return code;
     if (cli_flag(cli, "--partition") || cli_flag(cli, "--offset")) {
         return cli_usage(cli, "with --group the group says which partitions are read, from where");
     }
-    struct group_consumer_options o = group_consumer_options_default();
     o.group = slice_cstring(cli_value(cli, "--group"));
     o.instance_id = slice_cstring(cli_value(cli, "--instance-id"));
-    o.topics = &topic;
-    o.topic_count = 1;
-    o.assignors = &assignor;
+    if (cli_flag(cli, "--pattern")) {
+        o.pattern = topic;
+    } else {
+        o.topics = &topic;
+        o.topic_count = 1;
+    }
+    o.auto_commit = !cli_flag(cli, "--no-commit");
+    o.auto_commit_interval_ms =
+        (int32_t)cli_integer(cli, "--commit-interval", o.auto_commit_interval_ms);
     o.reset = cli_flag(cli, "--from-beginning") ? OFFSET_EARLIEST : OFFSET_LATEST;
     o.consumer = *options;
     struct message error;
@@ -238,7 +273,27 @@ static void leave_group(struct consumption *c) {
     group_consumer_free(c->group);
 }
 
+// 0, or the exit code after a complaint.
+static int check_options(struct cli *cli, struct consumer_options *o) {
+    const char *isolation = cli_value(cli, "--isolation");
+    bool uncommitted = isolation != NULL && strcmp(isolation, "read_uncommitted") == 0;
+    if (isolation != NULL && !uncommitted && strcmp(isolation, "read_committed") != 0) {
+        return cli_usage(cli, "--isolation is read_committed or read_uncommitted, not \"%s\"",
+                         isolation);
+    }
+    o->read_committed = !uncommitted && !cli_flag(cli, "--read-uncommitted");
+    static const char *const of_groups[] = {"--group-protocol", "--instance-id",     "--pattern",
+                                            "--no-commit",      "--commit-interval", "--assignor"};
+    for (size_t i = 0; i < COUNT_OF(of_groups) && !cli_flag(cli, "--group"); i++) {
+        if (cli_flag(cli, of_groups[i])) return cli_usage(cli, "%s needs --group", of_groups[i]);
+    }
+    return 0;
+}
+
 static int run(struct cli *cli) {
+    struct consumer_options o = consumer_options_default();
+    int wrong = check_options(cli, &o);
+    if (wrong != 0) return wrong;
     struct consumption c = {.cli = cli,
                             .left = cli_integer(cli, "--max-messages", INT64_MAX),
                             .json = cli_output(cli) == CLI_OUTPUT_JSON,
@@ -246,8 +301,6 @@ static int run(struct cli *cli) {
     string_buffer_init(&c.line);
     int code = session_open(&c.session, cli);
     if (code == 0) {
-        struct consumer_options o = consumer_options_default();
-        o.read_committed = !cli_flag(cli, "--read-uncommitted");
         if (cli_flag(cli, "--group")) {
             code = join_group(&c, &o);
         } else {
@@ -275,7 +328,8 @@ const struct cli_command command_consume = {
     .example =
         "taccola consume payments --from-beginning --max-messages 1\n"
         "  taccola consume payments --offset -10 --exit-at-end --output json\n"
-        "  taccola consume payments --group billing --from-beginning",
+        "  taccola consume payments --group billing --from-beginning\n"
+        "  taccola consume 'pay.*' --pattern --group audit --group-protocol consumer",
     .options = consume_options,
     .arguments_min = 1,
     .arguments_max = 1,

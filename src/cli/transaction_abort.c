@@ -26,15 +26,39 @@ static enum err init_verdict(struct coordinator_call *call) {
     return err_of_wire(r->error_code);
 }
 
+// InitProducerId would make an id that is not there.
+static int check_id(struct session *s, struct slice id) {
+    struct describe_transactions_request request;
+    codec_init(&describe_transactions_request_codec, &request);
+    request.transactional_ids = &id;
+    request.transactional_ids_count = 1;
+    struct coordinated c = {.call.call = {.api = API_DESCRIBE_TRANSACTIONS, .message = &request}};
+    enum err err = coordinated_run(s, &c, COORDINATOR_TRANSACTION, id);
+    const struct describe_transactions_response *answer = c.call.call.response;
+    bool missing =
+        err == ERR_NONE && answer->transaction_states_count == 1 &&
+        err_of_wire(answer->transaction_states[0].error_code) == ERR_TRANSACTIONAL_ID_NOT_FOUND;
+    int code = 0;
+    if (err != ERR_NONE) {
+        code = coordinated_failed(s, &c, err);
+    } else if (missing) {
+        code = cli_fail(s->cli, "there is no transactional id %.*s; see: taccola transaction list",
+                        SLICE_PRINT(id));
+    }
+    coordinated_end(&c);
+    return code;
+}
+
 static int abort_by_id(struct session *s) {
     struct init_producer_id_request request;
     codec_init(&init_producer_id_request_codec, &request);
     request.transactional_id = slice_cstring(cli_value(s->cli, "--transactional-id"));
     request.transaction_timeout_ms = 1000;
+    int code = check_id(s, request.transactional_id);
+    if (code != 0) return code;
     struct coordinated c = {.call.call = {.api = API_INIT_PRODUCER_ID, .message = &request},
                             .call.verdict = init_verdict};
     enum err err = coordinated_run(s, &c, COORDINATOR_TRANSACTION, request.transactional_id);
-    int code = 0;
     if (err == ERR_NONE) {
         fprintf(stderr, "Aborted what %.*s had open; its producer is fenced.\n",
                 SLICE_PRINT(request.transactional_id));
