@@ -172,7 +172,7 @@ void api_dispatch(struct net_request *request) {
 
 void api_reply(struct api_call *call) {
     struct chain out;
-    chain_init(&out);
+    net_reply_begin(&out);
     struct response_header header;
     codec_init(&response_header_codec, &header);
     header.correlation_id = call->correlation_id;

@@ -51,6 +51,13 @@ struct produce_part {
     struct env_timer timer;
 };
 
+// Of transactional rows that need it.
+struct produce_verify {
+    struct transaction_verify verify;
+    struct produce *produce;
+    struct produce_row **rows;  // of verify.partitions
+};
+
 struct produce {
     struct api_call *call;
     int16_t acks;
@@ -61,8 +68,7 @@ struct produce {
     struct partition_rows rows;
     struct produce_row *list;  // in the order of the request
     int32_t row_count;
-    struct transaction_verify verify;  // of transactional rows that need it
-    struct produce_row **verified;     // the rows of verify.partitions
+    struct produce_verify *verify;  // with transactional rows
 };
 
 static struct produce *produce_of(struct partition_rows *rows) {
@@ -472,8 +478,9 @@ static void look(struct partition_rows_part *part) {
         row->needs_verify = !log_transaction_is_open(partition->log, batch.producer_id,
                                                      batch.producer_epoch, &row->guard);
         if (row->needs_verify)
-            log_note_beginning(partition->log, &batch,
-                               produce_of(part->rows)->verify.client == TRANSACTION_CLIENT_TWO);
+            log_note_beginning(
+                partition->log, &batch,
+                produce_of(part->rows)->verify->verify.client == TRANSACTION_CLIENT_TWO);
     }
     partition_rows_part_done(part);
 }
@@ -484,7 +491,8 @@ static void append_all(struct produce *produce) {
 }
 
 static void verified(struct transaction_verify *verify) {
-    struct produce *produce = container_of(verify, struct produce, verify);
+    struct produce_verify *of = container_of(verify, struct produce_verify, verify);
+    struct produce *produce = of->produce;
     struct arena *arena = produce->call->arena;
     for (int32_t i = 0; i < verify->count; i++) {
         enum err err = verify->errors[i];
@@ -493,7 +501,7 @@ static void verified(struct transaction_verify *verify) {
         // What is only a matter of time older clients retry with this code, and do not look for
         // another leader.
         bool is_passing = !slice_is_null(text) && err != ERR_INVALID_TXN_STATE;
-        refuse_text(produce->verified[i], is_passing ? ERR_NOT_ENOUGH_REPLICAS : err, text);
+        refuse_text(of->rows[i], is_passing ? ERR_NOT_ENOUGH_REPLICAS : err, text);
     }
     append_all(produce);
 }
@@ -501,13 +509,13 @@ static void verified(struct transaction_verify *verify) {
 static bool add_to_verify(struct produce *produce, struct produce_row *row) {
     const struct topic_image *topic =
         image_topic_by_id(produce->call->node->image, row->row.topic_id);
-    struct transaction_verify *v = &produce->verify;
+    struct transaction_verify *v = &produce->verify->verify;
     struct batch batch;
     if (topic == NULL || batch_decode(row->batch, &batch) != ERR_NONE) return true;
     if (v->count > 0 && batch.producer_id != v->producer_id) return false;
     v->producer_id = batch.producer_id;
     v->producer_epoch = batch.producer_epoch;
-    produce->verified[v->count] = row;
+    produce->verify->rows[v->count] = row;
     v->partitions[v->count++] = (struct transaction_partition){
         arena_copy(produce->call->arena, topic->name), row->row.index};
     return true;
@@ -517,11 +525,12 @@ static void looked(struct partition_rows *rows) {
     struct produce *produce = produce_of(rows);
     struct api_call *call = produce->call;
     const struct produce_request *request = call->request;
-    struct transaction_verify *v = &produce->verify;
+    struct transaction_verify *v = &produce->verify->verify;
     v->transactional_id = request->transactional_id;
     v->done = verified;
     v->partitions = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof *v->partitions);
-    produce->verified = arena_zalloc(call->arena, (size_t)produce->row_count, sizeof(void *));
+    produce->verify->rows =
+        arena_zalloc(call->arena, (size_t)produce->row_count, sizeof(struct produce_row *));
     for (int32_t i = 0; i < produce->row_count; i++) {
         struct produce_row *row = &produce->list[i];
         if (row->needs_verify && !add_to_verify(produce, row))
@@ -559,9 +568,11 @@ void api_produce(struct api_call *call) {
     if (produce->verifies) {
         // Until it is known where this batch goes, none may overtake it.
         call->net->barrier = true;
-        produce->verify.client = call->version >= 12   ? TRANSACTION_CLIENT_TWO
-                                 : call->version == 11 ? TRANSACTION_CLIENT_ABORTABLE
-                                                       : TRANSACTION_CLIENT_OLD;
+        produce->verify = arena_zalloc(call->arena, 1, sizeof *produce->verify);
+        produce->verify->produce = produce;
+        produce->verify->verify.client = call->version >= 12   ? TRANSACTION_CLIENT_TWO
+                                         : call->version == 11 ? TRANSACTION_CLIENT_ABORTABLE
+                                                               : TRANSACTION_CLIENT_OLD;
         partition_rows_start(&produce->rows, look, looked);
     } else {
         partition_rows_start(&produce->rows, run, done);

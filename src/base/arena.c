@@ -1,5 +1,6 @@
 // Blocks double from 1 KiB to 64 KiB; what is larger than a block gets one of its own. An arena
-// that was used once for a large request does not stay large: reset keeps the oldest block only.
+// that was used once for a large request does not stay large: reset keeps one block, the newest
+// while it is of moderate size (so that the same again needs no allocation), else the oldest.
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -8,7 +9,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
-enum { ALIGNMENT = 16, BLOCK_FIRST = 1024, BLOCK_MAX = 64 * 1024 };
+enum { ALIGNMENT = 16, BLOCK_FIRST = 1024, BLOCK_MAX = 64 * 1024, KEPT_MAX = 8 * 1024 };
 
 struct arena_block {
     struct arena_block *older;
@@ -32,11 +33,16 @@ void arena_deinit(struct arena *arena) {
 void arena_reset(struct arena *arena) {
     struct arena_block *b = arena->blocks;
     if (b == NULL) return;
-    while (b->older != NULL) {
+    struct arena_block *kept = b;
+    while (b->size > KEPT_MAX && kept->older != NULL)
+        kept = kept->older;
+    while (b != NULL) {
         struct arena_block *older = b->older;
-        memory_free(b);
+        if (b != kept) memory_free(b);
         b = older;
     }
+    b = kept;
+    b->older = NULL;
     arena->blocks = b;
     arena->next = b->data;
     arena->left = b->size;

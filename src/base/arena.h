@@ -19,7 +19,7 @@ void arena_init(struct arena *arena);
 // Frees all. The arena may be used again after that.
 void arena_deinit(struct arena *arena);
 
-// Keeps the first block for the next user, frees the others.
+// Keeps one block of moderate size for the next user, frees the others.
 void arena_reset(struct arena *arena);
 
 // Makes room for `size` bytes in one block of no more than that, for an arena that lives long and

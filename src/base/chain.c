@@ -1,6 +1,10 @@
 // Small writes are gathered into blocks that the chain owns: a block is a span with `capacity` > 0
 // whose bytes follow the struct. Borrowed memory and file ranges are spans of their own. The last
 // span takes further small writes only while it is an owned block with room.
+//
+// The first block is small: most replies fit into it, it is cheap to allocate, and when such a
+// reply moves to a connection's output its bytes are copied behind the last ones, so that a
+// thousand small replies leave as a few parts of one send.
 #include "base/chain.h"
 
 #include "base/assert.h"
@@ -8,7 +12,7 @@
 #include "base/memory.h"
 #include "base/varint.h"
 
-enum { BLOCK_SIZE = 512 - sizeof(struct span), BLOCK_MAX = 16 * 1024 };
+enum { BLOCK_FIRST = 64, BLOCK_SIZE = 512 - sizeof(struct span), BLOCK_MAX = 16 * 1024 };
 
 struct block {
     struct span span;
@@ -45,7 +49,8 @@ static void link_span(struct chain *c, struct span *s) {
 
 // Blocks grow with the chain, so that a long reply does not become thousands of spans.
 static struct span *add_block(struct chain *c, size_t size) {
-    size_t capacity = MAX(size, MAX((size_t)BLOCK_SIZE, MIN(c->size, (size_t)BLOCK_MAX)));
+    size_t grown = MAX((size_t)BLOCK_SIZE, MIN(c->size, (size_t)BLOCK_MAX));
+    size_t capacity = MAX(size, c->first == NULL ? (size_t)BLOCK_FIRST : grown);
     struct block *b = memory_alloc(sizeof *b + capacity);
     b->span = (struct span){.data = b->bytes, .capacity = capacity};
     link_span(c, &b->span);
@@ -87,6 +92,11 @@ void chain_append_file(struct chain *c, struct file *file, uint64_t position, si
 
 void chain_move(struct chain *to, struct chain *from) {
     if (from->first == NULL) return;
+    if (from->first == from->last && from->first->capacity > 0 && from->size <= BLOCK_FIRST) {
+        chain_append(to, from->first->data, from->size);
+        chain_deinit(from);
+        return;
+    }
     if (to->last == NULL) {
         to->first = from->first;
     } else {

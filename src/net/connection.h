@@ -16,8 +16,8 @@ struct net {
     // Small frames of all connections are received into this one buffer and sliced out of it. A new
     // one is taken when it is full and requests still hold it.
     struct buffer *receive;
-    struct list idle_requests;  // kept with their arena's first block
-    int32_t idle_request_count;
+    struct list idle_requests;  // kept with a block of their arena
+    size_t idle_bytes;          // what they hold
     struct list ended_requests;  // of connections that are gone; reaped at the end of the pass
     struct env_task reap;
     int32_t requests_under_way;

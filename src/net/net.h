@@ -106,7 +106,9 @@ void *net_context(const struct net *net);
 struct budget *net_budget(struct net *net);
 int32_t net_connection_count(const struct net *net);
 
-// Ends the request with `reply` (response header and body, without the size): takes its spans, the
+// Begins an empty chain with room for the reply's size, which net_reply fills in.
+void net_reply_begin(struct chain *reply);
+// Ends the request with `reply` (begun so; response header and body follow): takes its spans, the
 // chain is empty afterwards.
 void net_reply(struct net_request *request, struct chain *reply);
 // Ends the request without an answer (Produce with acks=0).

@@ -2,14 +2,17 @@
 #include "base/memory.h"
 #include "net/connection.h"
 
-enum { IDLE_REQUESTS_MAX = 64, IDLE_ARENA_MAX = 64 * 1024 };
+enum { SIZE_BYTES = 4 };
+// What requests that are not under way may hold for the next ones, and each of them.
+#define IDLE_BYTES_MAX ((size_t)4 << 20)
+#define IDLE_ARENA_MAX ((size_t)16 << 10)
 
 struct net_request *request_new(struct connection *c, struct buffer *frame, struct slice bytes) {
     struct net *net = c->net;
     struct net_request *r;
     if (!list_is_empty(&net->idle_requests)) {
         r = container_of(list_pop(&net->idle_requests), struct net_request, link);
-        net->idle_request_count--;
+        net->idle_bytes -= sizeof *r + r->arena.total;
     } else {
         r = memory_zalloc(1, sizeof *r);
         arena_init(&r->arena);
@@ -39,14 +42,13 @@ void request_free(struct net_request *r) {
     r->frame = NULL;
     chain_deinit(&r->reply);
     net->requests_under_way--;
-    if (net->idle_request_count < IDLE_REQUESTS_MAX) {
-        if (r->arena.total > IDLE_ARENA_MAX) {
-            arena_deinit(&r->arena);
-        } else {
-            arena_reset(&r->arena);
-        }
-        list_append(&net->idle_requests, &r->link);
-        net->idle_request_count++;
+    arena_reset(&r->arena);
+    if (r->arena.total > IDLE_ARENA_MAX) arena_deinit(&r->arena);
+    size_t bytes = sizeof *r + r->arena.total;
+    if (net->idle_bytes + bytes <= IDLE_BYTES_MAX) {
+        // At the front: the one used last is the one in the cache.
+        list_prepend(&net->idle_requests, &r->link);
+        net->idle_bytes += bytes;
     } else {
         arena_deinit(&r->arena);
         memory_free(r);
@@ -75,12 +77,18 @@ void request_abandon(struct net_request *r) {
     }
 }
 
+void net_reply_begin(struct chain *reply) {
+    chain_init(reply);
+    chain_reserve(reply, SIZE_BYTES);
+}
+
 void net_reply(struct net_request *r, struct chain *reply) {
     assert(r->state == REQUEST_UNDER_WAY);
     r->state = REQUEST_ANSWERED;
-    uint8_t *size = chain_reserve(&r->reply, 4);
-    store_u32(size, (uint32_t)reply->size);
-    chain_move(&r->reply, reply);
+    assert(reply->size >= SIZE_BYTES && r->reply.size == 0);
+    store_u32((uint8_t *)(uintptr_t)reply->first->data, (uint32_t)(reply->size - SIZE_BYTES));
+    r->reply = *reply;
+    chain_init(reply);
     request_ended(r);
 }
 

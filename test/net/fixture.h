@@ -49,7 +49,7 @@ struct client {
 
 UNUSED static void send_reply(struct net_request *request, const void *data, size_t size) {
     struct chain reply;
-    chain_init(&reply);
+    net_reply_begin(&reply);
     chain_append(&reply, data, size);
     net_reply(request, &reply);
 }
