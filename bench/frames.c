@@ -130,7 +130,8 @@ void frame_metadata(struct frame *f, const char *topic) {
     frame_end(f);
 }
 
-uint8_t *frame_make_batch(int32_t records, size_t value_size, uint64_t seed, size_t *size) {
+uint8_t *frame_make_batch(int32_t records, size_t value_size, int compression, uint64_t seed,
+                          size_t *size) {
     struct prng random;
     prng_init(&random, seed);
     uint8_t *value = memory_alloc(value_size);
@@ -143,7 +144,7 @@ uint8_t *frame_make_batch(int32_t records, size_t value_size, uint64_t seed, siz
         batch_builder_append(&builder, &record);
     }
     struct slice bytes;
-    enum err result = batch_builder_finish(&builder, COMPRESSION_NONE, 0, &bytes);
+    enum err result = batch_builder_finish(&builder, (enum compression)compression, 0, &bytes);
     assert(result == ERR_NONE);
     uint8_t *copy = memory_alloc(bytes.size);
     memcpy(copy, bytes.data, bytes.size);

@@ -54,4 +54,6 @@ void frame_create_topic(struct frame *f, const char *topic, int32_t partitions);
 void frame_metadata(struct frame *f, const char *topic);
 
 // A sealed batch of `records` records with values of `value_size` random bytes. Returned owned.
-uint8_t *frame_make_batch(int32_t records, size_t value_size, uint64_t seed, size_t *size);
+// `compression` is Kafka's number of the codec.
+uint8_t *frame_make_batch(int32_t records, size_t value_size, int compression, uint64_t seed,
+                          size_t *size);

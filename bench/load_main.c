@@ -37,6 +37,7 @@ struct settings {
     int in_flight;
     int records;  // in a batch
     int value_size;
+    int compression;
     int acks;
     int max_bytes;  // of a fetch
     int wait_ms;
@@ -285,7 +286,7 @@ static const char usage[] =
     "  frame writes one produce request to standard output and ends\n"
     "  --host A (127.0.0.1)  --topic T (bench)  --partitions N (1)  --create\n"
     "  --connections N (1)  --in-flight N (1)  --seconds S (3)  --total-bytes N\n"
-    "  --records N (1)  --value-size N (100)  --acks -1|1 (1)         produce\n"
+    "  --records N (1)  --value-size N (100)  --acks -1|1 (1)  --compression 0-4 (0)   produce\n"
     "  --max-bytes N (1048576)  --wait-ms N (500)                     fetch\n"
     "  --process PID (the broker's, for its CPU)  --spin 1\n"
     "Example: bench_load produce --port 9092 --create --partitions 8 --connections 4 --in-flight 2 "
@@ -332,6 +333,7 @@ static void parse(int count, char **words, struct settings *s) {
                    {"--records", &s->records},
                    {"--value-size", &s->value_size},
                    {"--acks", &s->acks},
+                   {"--compression", &s->compression},
                    {"--max-bytes", &s->max_bytes},
                    {"--wait-ms", &s->wait_ms},
                    {"--process", &s->process},
@@ -367,7 +369,7 @@ static void parse(int count, char **words, struct settings *s) {
 static int print_frame(const struct settings *s) {
     size_t size;
     struct frame frame;
-    uint8_t *batch = frame_make_batch(s->records, (size_t)s->value_size, 1, &size);
+    uint8_t *batch = frame_make_batch(s->records, (size_t)s->value_size, s->compression, 1, &size);
     frame_init(&frame, 512 + size);
     frame_produce(&frame, s->topic, 0, (int16_t)s->acks, slice_of(batch, size));
     fwrite(frame.data, 1, frame.size, stdout);
@@ -387,7 +389,8 @@ int main(int count, char **words) {
     size_t size = 0;
     uint8_t *batch = load->s.mode == FETCH
                          ? NULL
-                         : frame_make_batch(load->s.records, (size_t)load->s.value_size, 1, &size);
+                         : frame_make_batch(load->s.records, (size_t)load->s.value_size,
+                                            load->s.compression, 1, &size);
     for (int i = 0; i < load->s.connections; i++) {
         connection_init(load, &load->connections[i], i, slice_of(batch, size));
     }

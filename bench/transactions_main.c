@@ -294,7 +294,7 @@ int main(int count, char **words) {
         return 2;
     }
     histogram_init(&b.latency);
-    b.batch = frame_make_batch(1, (size_t)value_size, 1, &b.batch_size);
+    b.batch = frame_make_batch(1, (size_t)value_size, 0, 1, &b.batch_size);
     prepare(&b);
     start(&b);
     run(&b);
