@@ -49,6 +49,7 @@ struct consumption {
     struct group_consumer *group;  // with --group; then `consumer` is its reader
     struct client_topic *topic;
     bool closed;
+    uint64_t begin_ns;
     int64_t left;  // records still to print
     bool json, values_only;
     struct string_buffer line;
@@ -126,9 +127,13 @@ static bool print_record(struct consumption *c, const struct consumer_record *re
     return fwrite(c->line.text, 1, c->line.size, stdout) == c->line.size;
 }
 
-// A member of a group is at the end when its partitions are: others have the rest.
+// A member of a group is at the end when its partitions are: others have the rest. One that has
+// none may be about to get some: the broker divides at intervals.
 static bool group_at_end(const struct consumption *c) {
+    const uint64_t patience_ns = 5000000000U;
     if (!group_consumer_is_stable(c->group)) return false;
+    if (group_consumer_assignment_count(c->group) == 0)
+        return env_now_ns(c->session.env) >= c->begin_ns + patience_ns;
     for (int32_t i = 0; i < group_consumer_assignment_count(c->group); i++) {
         struct topic_partition id = group_consumer_assignment(c->group, i);
         int64_t position, end;
@@ -185,6 +190,7 @@ static int assign(struct consumption *c) {
 static int read_records(struct consumption *c) {
     bool exit_at_end = cli_flag(c->cli, "--exit-at-end");
     int code = 0;
+    c->begin_ns = env_now_ns(c->session.env);
     while (c->left > 0 && !c->session.interrupted) {
         struct consumer_record record;
         struct message error;

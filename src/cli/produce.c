@@ -18,6 +18,8 @@ static const struct cli_option produce_options[] = {
     {"--compression", "-z", "type", "none, gzip, snappy, lz4 or zstd (none)", .is_number = false},
     {"--key-separator", NULL, "text", "lines of standard input are key, this, value",
      .is_number = false},
+    {"--transactional-id", NULL, "ID", "all records in one transaction: all of them or none",
+     .is_number = false},
     {"--tombstone", NULL, NULL, "a record without a value: deletes the key in a compacted topic",
      .is_number = false},
     {.name = NULL},
@@ -28,8 +30,18 @@ struct sending {
     struct production *production;
 };
 
+struct production;
+
+// A step of a transaction under way.
+struct step {
+    struct production *production;
+    bool over;
+    enum err result;
+};
+
 struct production {
     struct cli *cli;
+    struct step step;
     struct session session;
     struct producer *producer;
     struct record_header *headers;
@@ -130,6 +142,7 @@ static int fill_options(struct cli *cli, struct producer_options *options) {
         return cli_usage(cli, "--compression takes none, gzip, snappy, lz4 or zstd, not \"%s\"",
                          compression);
     }
+    options->transactional_id = slice_cstring(cli_value(cli, "--transactional-id"));
     options->delivery_timeout_ns = (uint64_t)cli_integer(cli, "--timeout", 30) * 1000000000U;
     return 0;
 }
@@ -146,33 +159,84 @@ static int fill_headers(struct production *p) {
     return 0;
 }
 
+// ---- In a transaction ----
+
+static void step_over(void *context, enum err result, const struct message *error) {
+    struct step *step = context;
+    step->over = true;
+    step->result = result;
+    if (result == ERR_NONE) return;
+    cli_fail(step->production->cli, "the transaction: %s",
+             error != NULL && error->text[0] != '\0' ? error->text : err_text(result));
+}
+
+// Runs producer_init, producer_commit or producer_abort to its end.
+static bool take_step(struct production *p,
+                      void (*start)(struct producer *, producer_done *, void *)) {
+    const uint64_t patience_ns = (uint64_t)cli_integer(p->cli, "--timeout", 30) * 1000000000U;
+    struct step *step = &p->step;
+    *step = (struct step){.production = p};
+    uint64_t deadline = env_now_ns(p->session.env) + patience_ns;
+    start(p->producer, step_over, step);
+    while (!step->over && env_now_ns(p->session.env) < deadline)
+        session_pass(&p->session, 100);
+    if (!step->over) cli_fail(p->cli, "the transaction: no answer in time");
+    return step->over && step->result == ERR_NONE;
+}
+
+static bool begin_transaction(struct production *p) {
+    struct message error;
+    message_init(&error);
+    if (!take_step(p, producer_init)) return false;
+    if (producer_begin(p->producer, &error) == ERR_NONE) return true;
+    cli_fail(p->cli, "%s", error.text);
+    return false;
+}
+
+// Commits when every record is there, else aborts.
+static bool end_transaction(struct production *p) {
+    bool good = p->failed == 0 && !p->session.interrupted;
+    if (good && take_step(p, producer_commit)) return true;
+    if (producer_status(p->producer) != PRODUCER_FATAL && take_step(p, producer_abort))
+        cli_fail(p->cli, "the transaction was aborted: none of its records counts");
+    return false;
+}
+
+// ---- The command ----
+
+static void send_all(struct production *p) {
+    const char *key = cli_value(p->cli, "--key");
+    bool tombstone = cli_flag(p->cli, "--tombstone");
+    if (cli_argument_count(p->cli) == 1 && !tombstone) {
+        p->quiet = true;
+        send_lines(p);
+    }
+    if (tombstone) send_record(p, slice_cstring(key), SLICE_NULL);
+    for (int i = 1; i < cli_argument_count(p->cli); i++)
+        send_record(p, slice_cstring(key), slice_cstring(cli_argument(p->cli, i)));
+    producer_flush(p->producer);
+    while (producer_pending(p->producer) > 0 && !p->session.interrupted)
+        session_pass(&p->session, 100);
+}
+
 static int produce(struct production *p, const struct producer_options *producer_options) {
     struct message error;
     message_init(&error);
     enum err err = producer_new(p->session.client, producer_options, &p->producer, &error);
     if (err != ERR_NONE) return cli_usage(p->cli, "%s", error.text);
-    bool tombstone = cli_flag(p->cli, "--tombstone");
-    if (cli_argument_count(p->cli) > 1 || tombstone) {
-        const char *key = cli_value(p->cli, "--key");
-        if (tombstone) send_record(p, slice_cstring(key), SLICE_NULL);
-        for (int i = 1; i < cli_argument_count(p->cli); i++) {
-            send_record(p, slice_cstring(key), slice_cstring(cli_argument(p->cli, i)));
-        }
-    } else {
-        p->quiet = true;
-        send_lines(p);
+    bool transactional = cli_flag(p->cli, "--transactional-id");
+    bool good = !transactional || begin_transaction(p);
+    if (good) {
+        send_all(p);
+        if (transactional) good = end_transaction(p);
     }
-    producer_flush(p->producer);
-    while (producer_pending(p->producer) > 0 && !p->session.interrupted)
-        session_pass(&p->session, 100);
-    if (p->quiet && p->json) {
+    if (good && p->quiet && p->json) {
         printf("{\"sent\": %lld, \"failed\": %lld}\n", (long long)p->sent, (long long)p->failed);
-    } else if (p->quiet) {
+    } else if (good && p->quiet) {
         printf("%lld records sent%s\n", (long long)p->sent, p->failed > 0 ? ", some failed" : "");
     }
-    int code = p->failed > 0 || p->session.interrupted;
     producer_free(p->producer);
-    return code;
+    return !good || p->failed > 0 || p->session.interrupted ? CLI_FAILED : 0;
 }
 
 static int run(struct cli *cli) {
@@ -180,7 +244,7 @@ static int run(struct cli *cli) {
     struct production p = {.cli = cli, .json = cli_output(cli) == CLI_OUTPUT_JSON};
     int code = fill_options(cli, &producer_options);
     if (code == 0) code = fill_headers(&p);
-    if (code == 0) code = session_open(&p.session, cli);
+    if (code == 0) code = session_open_creating(&p.session, cli);
     if (code == 0) code = produce(&p, &producer_options);
     session_close(&p.session);
     memory_free(p.headers);
@@ -197,7 +261,8 @@ const struct cli_command command_produce = {
         "acknowledged; it is stored once, whatever had to be tried again.",
     .example =
         "taccola produce payments --key Alice --header source=demo \"Pays 200 dollars to Bob\"\n"
-        "  taccola produce logs --compression zstd < access.log",
+        "  taccola produce logs --compression zstd < access.log\n"
+        "  taccola produce payments --transactional-id billing-1 one two three",
     .options = produce_options,
     .arguments_min = 1,
     .arguments_max = INT32_MAX,

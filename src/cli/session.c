@@ -2,7 +2,7 @@
 
 #include "wire/codec.h"
 
-int session_open(struct session *s, struct cli *cli) {
+static int open_session(struct session *s, struct cli *cli, bool creates_topics) {
     *s = (struct session){.cli = cli, .env = cli_env(cli)};
     struct client_options options = client_options_default();
     const char *controllers = cli_value(cli, "--bootstrap-controller");
@@ -13,6 +13,7 @@ int session_open(struct session *s, struct cli *cli) {
     options.bootstrap =
         controllers != NULL ? slice_cstring(controllers) : cli_bootstrap_server(cli);
     options.client_id = SLICE_LITERAL("taccola-cli");
+    options.allow_topic_creation = creates_topics;
     options.call_timeout_ns = (uint64_t)cli_integer(cli, "--timeout", 30) * 1000000000U;
     struct message error;
     message_init(&error);
@@ -20,6 +21,14 @@ int session_open(struct session *s, struct cli *cli) {
         return cli_usage(cli, "%s", error.text);
     }
     return 0;
+}
+
+int session_open(struct session *s, struct cli *cli) {
+    return open_session(s, cli, false);
+}
+
+int session_open_creating(struct session *s, struct cli *cli) {
+    return open_session(s, cli, true);
 }
 
 void session_close(struct session *s) {

@@ -14,6 +14,8 @@ struct session {
 
 // 0, or the exit code after the sentence was printed.
 MUST_CHECK int session_open(struct session *session, struct cli *cli);
+// Topics that are asked for are created where the brokers allow it (auto.create.topics.enable).
+MUST_CHECK int session_open_creating(struct session *session, struct cli *cli);
 void session_close(struct session *session);
 
 // Runs the call to its end. The response lives until client_call_release.
