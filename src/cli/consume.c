@@ -128,9 +128,9 @@ static bool print_record(struct consumption *c, const struct consumer_record *re
 }
 
 // A member of a group is at the end when its partitions are: others have the rest. One that has
-// none may be about to get some: the broker divides at intervals.
+// none may be about to get some
 static bool group_at_end(const struct consumption *c) {
-    const uint64_t patience_ns = 5000000000U;
+    const uint64_t patience_ns = 11000000000U;
     if (!group_consumer_is_stable(c->group)) return false;
     if (group_consumer_assignment_count(c->group) == 0)
         return env_now_ns(c->session.env) >= c->begin_ns + patience_ns;
@@ -187,6 +187,16 @@ static int assign(struct consumption *c) {
     return 0;
 }
 
+// Asking for the next record says that the last one was dealt with, so that it is committed.
+static void confirm_last(struct consumption *c) {
+    struct consumer_record next;
+    struct message error;
+    message_init(&error);
+    if (c->group == NULL) return;
+    enum err err = group_consumer_next(c->group, &next, &error);
+    if (err != ERR_NONE && err != ERR_WOULD_BLOCK) cli_fail(c->cli, "%s", error.text);
+}
+
 static int read_records(struct consumption *c) {
     bool exit_at_end = cli_flag(c->cli, "--exit-at-end");
     int code = 0;
@@ -210,6 +220,7 @@ static int read_records(struct consumption *c) {
             c->left--;
         }
     }
+    if (code == 0 && c->left == 0) confirm_last(c);
     return code;
 }
 
