@@ -205,12 +205,13 @@ static void probe_fetch(struct probe *p, int socket, const uint8_t *frame) {
     }
 }
 
-// Any other request is answered as success with an empty body of zeros large enough for
-// CreateTopics and Metadata readers that only look at the correlation id.
+// Any other request is answered with zeros: success for CreateTopics, and for Metadata long enough
+// to look like an answer with a leader for every partition (dial_create_topic waits for one).
 static void probe_other(struct probe *p, const uint8_t *frame) {
-    uint8_t *out = probe_out(p, 24);
-    memset(out, 0, 24);
-    store_u32(out, 20);
+    size_t size = 128 + 20 * (size_t)PARTITIONS_MAX;
+    uint8_t *out = probe_out(p, size);
+    memset(out, 0, size);
+    store_u32(out, (uint32_t)(size - 4));
     memcpy(out + 4, frame + 8, 4);
 }
 
