@@ -1,12 +1,14 @@
-"""Python's clients: Debian's kafka-python and confluent-kafka as packaged, and today's from PyPI."""
+"""Python's clients: Debian's kafka-python and confluent-kafka as packaged, and today's from PyPI, with groups and transactions."""
 import os
 
 from main import CannotRun
 
 
 def run(lane):
-    b = lane.broker({'num.partitions': 1})
+    # A second member is to be assigned at once, not after the interval between two assignments.
+    b = lane.broker({'num.partitions': 1, 'group.consumer.assignment.interval.ms': 0} if lane.kind != 'apache' else {'num.partitions': 1})
     sessions = [(name, os.path.join(lane.dir, 'session_%s.py' % name)) for name in ('kafka', 'confluent')]
+    groups = [(name + '-groups', os.path.join(lane.dir, 'groups_%s.py' % name)) for name in ('confluent',)]
     lane.install('apt')
     for name, path in sessions:
         lane.program('debian-' + name, ['/usr/bin/python3', path, b.bootstrap])
@@ -15,6 +17,7 @@ def run(lane):
     except CannotRun as e:
         lane.skip('pypi', str(e))
     else:
-        for name, path in sessions:
-            lane.program('pypi-' + name, [os.path.join(lane.cache, 'venv', 'bin', 'python'), path, b.bootstrap])
+        for name, path in sessions + groups:
+            lane.program('pypi-' + name, [os.path.join(lane.cache, 'venv', 'bin', 'python'), path, b.bootstrap,
+                                            'long' if lane.long else 'short'], timeout=300)
     lane.stop(b)
