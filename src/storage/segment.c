@@ -220,7 +220,11 @@ enum err segment_finish(struct segment *segment) {
     enum err err = append_time(segment);
     if (err == ERR_NONE) err = index_file_flush(&segment->times);
     if (err == ERR_NONE || err == ERR_NO_SPACE) err = index_file_flush(&segment->offsets);
-    return err == ERR_NO_SPACE ? ERR_NONE : err;
+    if (err == ERR_NO_SPACE) err = ERR_NONE;
+    // The sync that follows takes the files that are open; this one may have been closed when idle.
+    if (err == ERR_NONE && segment->has_transactions)
+        err = segment_open_transactions(segment, false);
+    return err;
 }
 
 enum err segment_sync(struct segment *segment) {
