@@ -1,7 +1,7 @@
 #!/bin/bash
 # install-clients.sh PART...: what the conformance lanes need; run by test/conformance/run.
 #   apt     kcat, librdkafka's headers, Debian's two Python clients
-#   python  a venv with today's confluent-kafka and kafka-python
+#   python  a venv with today's confluent-kafka, kafka-python and aiokafka
 #   node    kafkajs, @platformatic/kafka, node-rdkafka (built here against node's own headers)
 #   go      the modules of franz-go and sarama, and the programs built from them
 #   kgo     franz-go's own tests

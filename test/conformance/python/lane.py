@@ -8,7 +8,7 @@ def run(lane):
     # A second member is to be assigned at once, not after the interval between two assignments.
     b = lane.broker({'num.partitions': 1, 'group.consumer.assignment.interval.ms': 0} if lane.kind != 'apache' else {'num.partitions': 1})
     sessions = [(name, os.path.join(lane.dir, 'session_%s.py' % name)) for name in ('kafka', 'confluent')]
-    groups = [(name + '-groups', os.path.join(lane.dir, 'groups_%s.py' % name)) for name in ('confluent',)]
+    groups = [(name + '-groups', os.path.join(lane.dir, 'groups_%s.py' % name)) for name in ('confluent', 'kafka', 'aiokafka')]
     lane.install('apt')
     for name, path in sessions:
         lane.program('debian-' + name, ['/usr/bin/python3', path, b.bootstrap])
