@@ -128,6 +128,16 @@ static void notify(struct env_task *task) {
     }
 }
 
+// Not at once: the metadata that does not list a node may have come from it, and its connection is
+// the one that is being read.
+static void sweep_nodes(struct env_task *task) {
+    struct client *c = container_of(task, struct client, sweep);
+    list_for_each_safe(link, &c->nodes) {
+        struct client_node *n = container_of(link, struct client_node, link);
+        if (!n->listed && peer_request_count(n->peer) == 0) node_free(n);
+    }
+}
+
 static void take_nodes(struct client *c, const struct metadata_response *m) {
     list_for_each(link, &c->nodes) container_of(link, struct client_node, link)->listed = false;
     for (int32_t i = 0; i < m->brokers_count; i++) {
@@ -146,10 +156,7 @@ static void take_nodes(struct client *c, const struct metadata_response *m) {
         }
         found->listed = true;
     }
-    list_for_each_safe(link, &c->nodes) {
-        struct client_node *n = container_of(link, struct client_node, link);
-        if (!n->listed && peer_request_count(n->peer) == 0) node_free(n);
-    }
+    env_defer(c->env, &c->sweep);
 }
 
 static void take_topic(struct client_topic *t, const struct metadata_response_topic *m) {
@@ -311,6 +318,7 @@ enum err client_new(struct env *env, const struct client_options *options, struc
     c->options.client_id = slice_cstring(c->client_id_text);
     list_init(&c->bootstrap);
     list_init(&c->nodes);
+    env_task_init(&c->sweep, sweep_nodes);
     list_init(&c->calls);
     list_init(&c->listeners);
     map_init(&c->topics, env_random(env));
@@ -343,6 +351,7 @@ void client_free(struct client *c) {
     map_deinit(&c->topics);
     env_timer_stop(c->env, &c->refresh);
     env_defer_cancel(c->env, &c->notify);
+    env_defer_cancel(c->env, &c->sweep);
     arena_deinit(&c->metadata_arena);
     memory_free(c->bootstrap_text);
     memory_free(c->client_id_text);

@@ -19,8 +19,9 @@ struct client {
     char *client_id_text;
     struct list bootstrap;  // of client_node, id -1
     struct client_node *bootstrap_next;
-    struct list nodes;  // of client_node
-    struct list calls;  // of client_call, under way
+    struct list nodes;      // of client_node
+    struct env_task sweep;  // frees those that are listed no more
+    struct list calls;      // of client_call, under way
     struct map topics;
     struct list listeners;
     struct env_task notify;
