@@ -118,6 +118,11 @@ static inline void bed_create(void *context) {
     m->topics[0].name = slice_cstring(bed->topic);
     m->topics[0].num_partitions = bed->count;
     m->topics[0].replication_factor = 1;
+    // Timestamps begin with 1970: without this the records are old when they come.
+    m->topics[0].configs = create_topics_request_config_new(&bed->arena, 1);
+    m->topics[0].configs_count = 1;
+    m->topics[0].configs[0].name = SLICE_LITERAL("retention.ms");
+    m->topics[0].configs[0].value = SLICE_LITERAL("-1");
     bed->call = (struct client_call){.api = API_CREATE_TOPICS,
                                      .version_min = 4,
                                      .version_max = INT16_MAX,
