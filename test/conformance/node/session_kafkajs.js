@@ -1,4 +1,4 @@
-// kafkajs: admin and produce with its default settings (its consumer needs groups). Prints PASS or FAIL lines.
+// kafkajs: admin and produce with its default settings. Prints PASS or FAIL lines.
 const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
 
 const topic = 'kjs-' + Math.random().toString(36).slice(2, 10)

@@ -1,4 +1,4 @@
-// @platformatic/kafka: admin and produce with its default settings (its consumer needs groups). Prints PASS or FAIL lines.
+// @platformatic/kafka: admin and produce with its default settings. Prints PASS or FAIL lines.
 // The client wants Node 22; on Node 20 this is the one thing that it misses.
 Promise.withResolvers ??= function () {
   let resolve, reject

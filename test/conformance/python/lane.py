@@ -6,7 +6,8 @@ from main import CannotRun
 
 def run(lane):
     # A second member is to be assigned at once, not after the interval between two assignments.
-    b = lane.broker({'num.partitions': 1, 'group.consumer.assignment.interval.ms': 0} if lane.kind != 'apache' else {'num.partitions': 1})
+    interval = {} if lane.kind == 'apache' else {'group.consumer.assignment.interval.ms': 0}
+    b = lane.broker(dict({'num.partitions': 1}, **interval))
     sessions = [(name, os.path.join(lane.dir, 'session_%s.py' % name)) for name in ('kafka', 'confluent')]
     groups = [(name + '-groups', os.path.join(lane.dir, 'groups_%s.py' % name)) for name in ('confluent', 'kafka', 'aiokafka')]
     lane.install('apt')
