@@ -148,7 +148,7 @@ static void probe_flush(struct probe *p, int socket, int flags) {
     size_t sent = 0;
     while (sent < p->out_size) {
         ssize_t n = send(socket, p->out + sent, p->out_size - sent, MSG_NOSIGNAL | flags);
-        if (n < 0 && errno != EAGAIN) return;
+        if (n < 0 && errno != EAGAIN) break;  // it is gone, and its replies with it
         if (n > 0) sent += (size_t)n;
     }
     p->out_size = 0;
