@@ -182,8 +182,7 @@ enum err group_consumer_subscribe_pattern(struct group_consumer *g, struct slice
 enum err group_consumer_next(struct group_consumer *g, struct consumer_record *record,
                              struct message *error) {
     g->last.topic = SLICE_NULL;  // dealt with
-    if (g->has_failed && !g->failure_told) {
-        g->failure_told = true;
+    if (g->has_failed) {  // for good: what is left in the reader may be another member's by now
         *record = (struct consumer_record){.partition = -1};
         if (error != NULL) *error = g->failure;
         return g->failed_with;

@@ -57,7 +57,6 @@ struct group_consumer {
     bool has_failed;
     struct message failure;
     enum err failed_with;
-    bool failure_told;
 
     // The subscription: names (of a pattern: those that match now); in `subscription_arena`.
     struct slice *topics;
