@@ -17,6 +17,7 @@ SETTINGS = {'group.min.session.timeout.ms': 500, 'group.initial.rebalance.delay.
             'offsets.topic.num.partitions': 3, 'transaction.state.log.num.partitions': 3}
 RECORDS_PER_SECOND = 60
 BATCH = 10
+SILENCE = 20  # seconds after which a copier counts as hung
 
 
 class Copier:
@@ -25,6 +26,7 @@ class Copier:
     def __init__(self, lane, broker, name, command, count, pace):
         self.lane, self.broker, self.name, self.command, self.count, self.pace = lane, broker, name, command, count, pace
         self.histories, self.process, self.kills, self.is_done = [], None, 0, False
+        self.hangs, self.seen = 0, (0, 0, time.time())  # lives, bytes of history, since when
 
     def start(self):
         path = os.path.join(self.lane.tmp, '%s-%d.history' % (self.name, len(self.histories)))
@@ -47,6 +49,16 @@ class Copier:
             self.process.wait()
             self.kills += 1
             self.start()
+
+    def wake(self):
+        """librdkafka may hang for ever after AddOffsetsToTxn was sent again on a new connection (answered; it asks nothing more): with Apache
+        Kafka as well. Who says nothing for a while is killed and goes on in its next life, as after any kill."""
+        lives, size = len(self.histories), os.path.getsize(self.histories[-1]) if os.path.exists(self.histories[-1]) else 0
+        if self.seen[:2] != (lives, size):
+            self.seen = (lives, size, time.time())
+        elif not self.is_done and time.time() > self.seen[2] + SILENCE:
+            self.hangs += 1
+            self.kill()
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
@@ -103,6 +115,7 @@ def finish(copiers, limit):
         time.sleep(0.1)
         for copier in copiers:
             copier.look()
+            copier.wake()
 
 
 def judge(paths, copiers, count):
@@ -139,7 +152,7 @@ def run(lane):
             copier.start()
         time.sleep(3)
         kills = harass(rng, b, copiers, seconds)
-        lane.attempt('every copier comes to its end', finish, copiers, (60 if lane.kind == 'taccola' else 240) + seconds)
+        lane.attempt('every copier comes to its end', finish, copiers, (120 if lane.kind == 'taccola' else 240) + seconds)
     finally:
         watcher.kill()
         watcher.wait()
@@ -151,6 +164,9 @@ def run(lane):
     paths = [p for c in copiers for p in c.histories] + [watching, last]
     counts = lane.attempt('no anomaly', judge, paths, copiers, count) or {}
     lane.check('the kills hit', kills > 0 and sum(c.kills for c in copiers) > 2, '%d of the broker, %s' % (kills, [c.kills for c in copiers]))
+    hangs = sum(c.hangs for c in copiers)
+    if hangs:
+        print('  %d times a copier hung and was killed' % hangs)
     print('  seed %d: %d kills of the broker, %s of the copiers; %d records, %d commits, %d aborts, %d reads' % (
         seed, kills, '/'.join(str(c.kills) for c in copiers), counts.get('send', 0), counts.get('commit:ok', 0), counts.get('abort:ok', 0),
         counts.get('read', 0)))
