@@ -157,7 +157,7 @@ static void stop_as_node(void *context) {
 
 // ---- Replayed state is live state ----
 
-static int32_t fingerprints_of(struct cluster *cluster, uint32_t reactor, int kind,
+static int32_t fingerprints_of(struct cluster *cluster, uint32_t reactor, enum shard_kind kind,
                                struct store_fingerprint fingerprints[SHARD_STATES_MAX]) {
     const struct node *node = broker_node(cluster->broker, (int32_t)reactor);
     if (kind == SHARD_GROUP && node->groups != NULL)
@@ -175,7 +175,7 @@ static void keep_shard_states(struct cluster *cluster) {
     cluster->shards_known = 0;
     if (cluster->broker == NULL || !cluster->is_serving || cluster->is_stopping) return;
     for (uint32_t reactor = 0; reactor < cluster->reactors; reactor++) {
-        for (int kind = SHARD_GROUP; kind <= SHARD_TRANSACTION; kind++) {
+        for (enum shard_kind kind = SHARD_GROUP; kind < SHARD_KINDS; kind++) {
             int32_t count = fingerprints_of(cluster, reactor, kind, f);
             for (int32_t i = 0; i < count && cluster->shards_known < SHARD_STATES_MAX; i++) {
                 if (!f[i].is_loaded || !f[i].is_durable) continue;
@@ -186,10 +186,11 @@ static void keep_shard_states(struct cluster *cluster) {
     }
 }
 
-static void compare_shard(struct cluster *cluster, int kind, const struct store_fingerprint *f) {
+static void compare_shard(struct cluster *cluster, enum shard_kind kind,
+                          const struct store_fingerprint *f) {
     for (int32_t i = 0; i < cluster->shards_known; i++) {
         struct shard_state *s = &cluster->shards[i];
-        if (!s->is_known || (int)s->kind != kind || s->partition != f->partition) continue;
+        if (!s->is_known || s->kind != kind || s->partition != f->partition) continue;
         s->is_known = false;
         cluster->replays_compared++;
         if (s->hash == f->hash) continue;
@@ -206,7 +207,7 @@ static void observe(void *context) {
     if (cluster->shards_known == 0 || cluster->broker == NULL) return;
     bool some_left = false;
     for (uint32_t reactor = 0; reactor < cluster->reactors; reactor++) {
-        for (int kind = SHARD_GROUP; kind <= SHARD_TRANSACTION; kind++) {
+        for (enum shard_kind kind = SHARD_GROUP; kind < SHARD_KINDS; kind++) {
             int32_t count = fingerprints_of(cluster, reactor, kind, f);
             for (int32_t i = 0; i < count; i++) {
                 if (f[i].is_loaded) compare_shard(cluster, kind, &f[i]);

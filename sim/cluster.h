@@ -8,9 +8,11 @@
 struct broker;
 struct config;
 
+enum shard_kind { SHARD_GROUP, SHARD_TRANSACTION, SHARD_KINDS };
+
 // What a shard of a coordinator held when its process was killed.
 struct shard_state {
-    enum { SHARD_GROUP, SHARD_TRANSACTION } kind;
+    enum shard_kind kind;
     int32_t partition;
     uint64_t hash;
     bool is_known;  // to be compared once it is loaded again
