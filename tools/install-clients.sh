@@ -6,6 +6,7 @@
 #   go      the modules of franz-go and sarama, and the programs built from them
 #   kgo     franz-go's own tests
 #   sarama  sarama's own tests, toxiproxy
+#   kafka-go its own tests
 #   java    the jars of Apache Kafka 4.3.1 and 4.4.0
 #   streams the jars of Kafka Streams with its smoke test
 # Everything that is not a Debian package goes to ~/.cache/taccola (or TACCOLA_CACHE).
@@ -107,6 +108,25 @@ part_sarama() {
     stamp sarama "$version $proxy"
 }
 
+# kafka-go's own tests as one program, in a folder with what they read. They have their broker's port in them; 9092 is anybody's.
+part_kafka-go() {
+    need go
+    local version=v0.4.51 port=29096 source
+    stamped kafka-go "$version $port" && return 0
+    source=$(go mod download -json "github.com/segmentio/kafka-go@$version" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
+    rm -rf "$cache/kafka-go"
+    cp -r "$source" "$cache/kafka-go"
+    chmod -R u+w "$cache/kafka-go"
+    (
+        cd "$cache/kafka-go"
+        sed -i "/203.0.113/!s/\b9092\b/$port/g; s/TCP(\"localhost\")/TCP(\"localhost:$port\")/" \
+            $(ls ./*_test.go | grep -v -e address_test -e example_)
+        nice go test -mod=mod -c -o "$cache/kafka-go.test" .
+        find . -type f ! -path './fixtures/*' -delete
+    )
+    stamp kafka-go "$version $port"
+}
+
 part_streams() {
     need java; need mvn
     local tag
@@ -132,7 +152,7 @@ part_java() {
 (($#)) || set -- apt python node go java
 for part in "$@"; do
     case $part in
-    apt | python | node | go | kgo | sarama | java | streams) "part_$part" ;;
-    *) echo "no part $part; there are: apt python node go kgo sarama java streams" && exit 2 ;;
+    apt | python | node | go | kgo | sarama | kafka-go | java | streams) "part_$part" ;;
+    *) echo "no part $part; there are: apt python node go kgo sarama kafka-go java streams" && exit 2 ;;
     esac
 done

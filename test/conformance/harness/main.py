@@ -1,5 +1,6 @@
 """Runs the conformance lanes and prints one table. See ../README.md."""
 import argparse
+import concurrent.futures
 import importlib.util
 import json
 import os
@@ -22,7 +23,7 @@ import wire  # noqa: E402
 # The order is that of the cost: what is quick and says most comes first.
 LANES = ['corner', 'configs', 'admin', 'consumer-groups', 'codec', 'versions', 'differential', 'badinput', 'kcat', 'librdkafka',
          'librdkafka-tests', 'python', 'node', 'go', 'kgo',
-         'sarama', 'java',
+         'sarama', 'kafka-go', 'java',
          'java-tools', 'kill', 'history', 'streams', 'golden', 'exchange']
 
 
@@ -167,6 +168,11 @@ class Lane:
             self.note('failed', title, 'no end after %d s: %s' % (timeout, text[-300:]))
         elif code not in (0, 1) or not seen:
             self.note('failed', title, 'exit %d: %s' % (code, text[-500:]))
+
+    def programs(self, *calls):
+        """Several test programs at once: each is (title, command, ...) as for program()."""
+        with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+            list(pool.map(lambda call: self.program(*call), calls))
 
     def count(self, state):
         return sum(1 for c in self.checks if c[0] == state)

@@ -10,13 +10,15 @@ def run(lane):
     interval = {} if lane.kind == 'apache' else {'group.consumer.assignment.interval.ms': 0}
     b = lane.broker(dict({'num.partitions': 1}, **interval))
     env = {'NODE_PATH': modules}
-    for name in ('kafkajs', 'platformatic'):
-        for part in ('session', 'groups'):
-            lane.program(name if part == 'session' else name + '-groups',
-                         ['node', os.path.join(lane.dir, '%s_%s.js' % (part, name)), b.bootstrap], env=env)
+    names = ['kafkajs', 'platformatic']
     if os.path.exists(os.path.join(modules, 'node-rdkafka', 'build', 'Release', 'node-librdkafka.node')):
-        lane.program('node-rdkafka', ['node', os.path.join(lane.dir, 'session_rdkafka.js'), b.bootstrap], env=env)
-        lane.program('node-rdkafka-groups', ['node', os.path.join(lane.dir, 'groups_rdkafka.js'), b.bootstrap], env=env)
+        names.append('rdkafka')
     else:
         lane.skip('node-rdkafka', 'its native part is not built here')
+    calls = []
+    for name in names:
+        title = 'node-' + name if name == 'rdkafka' else name
+        for part, end in (('session', ''), ('groups', '-groups')):
+            calls.append((title + end, ['node', os.path.join(lane.dir, '%s_%s.js' % (part, name)), b.bootstrap], 180, env))
+    lane.programs(*calls)
     lane.stop(b)

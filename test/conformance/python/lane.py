@@ -18,7 +18,7 @@ def run(lane):
     except CannotRun as e:
         lane.skip('pypi', str(e))
     else:
-        for name, path in sessions + groups:
-            lane.program('pypi-' + name, [os.path.join(lane.cache, 'venv', 'bin', 'python'), path, b.bootstrap,
-                                            'long' if lane.long else 'short'], timeout=300)
+        python = os.path.join(lane.cache, 'venv', 'bin', 'python')
+        form = 'long' if lane.long else 'short'
+        lane.programs(*[('pypi-' + name, [python, path, b.bootstrap, form], 300) for name, path in sessions + groups])
     lane.stop(b)
