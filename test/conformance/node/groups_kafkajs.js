@@ -9,6 +9,8 @@ const admin = kafka.admin()
 async function topic (name, numPartitions = 4) {
   const full = `kjg-${run}-${name}`
   await admin.createTopics({ topics: [{ topic: full, numPartitions }], waitForLeaders: true })
+  // Apache Kafka answers before every part of it knows the topic.
+  await eventually(() => admin.fetchTopicOffsets(full).then(list => list.length === numPartitions, () => false), 'the topic is there')
   return full
 }
 
