@@ -149,11 +149,20 @@ class Lane:
             return 124, (e.stdout or b'').decode(errors='replace')
         return done.returncode, done.stdout.decode(errors='replace')
 
-    def program(self, title, command, timeout=180, env=None, cwd=None):
+    def program(self, title, command, timeout=180, env=None, cwd=None, tries=1):
         """A test program that prints 'PASS name', 'FAIL name: why' or 'SKIP name: why' lines.
 
-        A program that ends badly, or says nothing, is one more failed check."""
+        A program that ends badly, or says nothing, is one more failed check. With more than one try a program with a
+        failure is run again as a whole before that counts, and it is said."""
         code, text = self.run(command, timeout, env=env, cwd=cwd)
+        failures = re.findall(r'^FAIL (.*)$', text, re.M)
+        while tries > 1 and (code != 0 or failures):
+            why = '%s is run again after: %s' % (title, '; '.join(failures)[:300] or 'exit %d' % code)
+            print('  ' + why, flush=True)
+            self.notes.append(why)
+            tries -= 1
+            code, text = self.run(command, timeout, env=env, cwd=cwd)
+            failures = re.findall(r'^FAIL (.*)$', text, re.M)
         seen = 0
         for line in text.splitlines():
             m = re.match(r'(PASS|FAIL|SKIP) ([^:]+)(?:: (.*))?$', line)

