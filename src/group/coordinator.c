@@ -339,28 +339,9 @@ void group_call_finish(struct group_call *call, enum err result) {
     finish_when_ready(call);
 }
 
-// What a failed write means to a client: whom to ask, and whether to ask again.
-static enum err client_error(enum err result) {
-    switch (result) {
-        case ERR_UNKNOWN_TOPIC_OR_PARTITION:
-        case ERR_NOT_ENOUGH_REPLICAS:
-        case ERR_REQUEST_TIMED_OUT:
-            return ERR_COORDINATOR_NOT_AVAILABLE;
-        case ERR_NOT_LEADER_OR_FOLLOWER:
-        case ERR_KAFKA_STORAGE_ERROR:
-            return ERR_NOT_COORDINATOR;
-        case ERR_MESSAGE_TOO_LARGE:
-        case ERR_RECORD_LIST_TOO_LARGE:
-        case ERR_INVALID_FETCH_SIZE:
-            return ERR_UNKNOWN_SERVER_ERROR;
-        default:
-            return result;
-    }
-}
-
 static void written(struct runtime_operation *operation, enum err result) {
     struct group_call *call = container_of(operation, struct group_call, operation);
-    result = client_error(result);
+    result = partition_log_client_error(result);
     call->is_written = true;
     const struct call_kind *kind = kind_of(call->api);
     bool lost = call->shard->is_stopping;  // who waited was answered already

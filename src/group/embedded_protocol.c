@@ -88,5 +88,5 @@ struct slice consumer_assignment_write(const struct image *image, const struct p
             t->partitions[t->partitions_count++] = list->items[k].partition;
     }
     version = MIN(version, (int16_t)VERSION_MAX);
-    return group_encode(arena, version, &consumer_protocol_assignment_codec, version, &a);
+    return store_encode(arena, version, &consumer_protocol_assignment_codec, version, &a);
 }

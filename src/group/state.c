@@ -213,29 +213,13 @@ enum err group_apply(void *store, struct slice key, struct slice value) {
     return err;
 }
 
-struct slice group_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
-                          int16_t version, void *message) {
-    struct chain out;
-    chain_init(&out);
-    chain_u16(&out, (uint16_t)prefix);
-    struct message error;
-    message_init(&error);
-    enum err err = codec_encode(codec, version, message, &out, &error);
-    if (err != ERR_NONE) fatal("a record of our own does not encode: %s", error.text);
-    uint8_t *bytes = arena_alloc(arena, out.size);
-    size_t size = out.size;
-    assert(chain_copy_out(&out, bytes));
-    chain_deinit(&out);
-    return slice_of(bytes, size);
-}
-
 void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
                       void *value) {
     struct runtime_record record = {.type = type, .version = version};
     record.key =
-        group_encode(result->arena, type, group_key_codec(type), 0, (void *)(uintptr_t)key);
+        store_encode(result->arena, type, group_key_codec(type), 0, (void *)(uintptr_t)key);
     if (value != NULL)
         record.value =
-            group_encode(result->arena, version, group_value_codec(type), version, value);
+            store_encode(result->arena, version, group_value_codec(type), version, value);
     runtime_result_add(result, record);
 }

@@ -110,10 +110,6 @@ bool group_offset_is_pending(const struct group *group, struct slice topic, int3
 void group_add_record(struct runtime_result *result, int16_t type, const void *key, int16_t version,
                       void *value);
 
-// int16, then the message, in the arena.
-struct slice group_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
-                          int16_t version, void *message);
-
 // The store's `apply`.
 enum err group_apply(void *store, struct slice key, struct slice value);
 // The store's `pending`.

@@ -398,6 +398,24 @@ int32_t partition_log_epoch(const struct partition_log *p) {
     return p->partition->leader_epoch;
 }
 
+enum err partition_log_client_error(enum err result) {
+    switch (result) {
+        case ERR_UNKNOWN_TOPIC_OR_PARTITION:
+        case ERR_NOT_ENOUGH_REPLICAS:
+        case ERR_REQUEST_TIMED_OUT:
+            return ERR_COORDINATOR_NOT_AVAILABLE;
+        case ERR_NOT_LEADER_OR_FOLLOWER:
+        case ERR_KAFKA_STORAGE_ERROR:
+            return ERR_NOT_COORDINATOR;
+        case ERR_MESSAGE_TOO_LARGE:
+        case ERR_RECORD_LIST_TOO_LARGE:
+        case ERR_INVALID_FETCH_SIZE:
+            return ERR_UNKNOWN_SERVER_ERROR;
+        default:
+            return result;
+    }
+}
+
 // What is in flight frees itself when it comes back.
 static void detach(struct partition_log *p) {
     if (p->is_waiting) produce_waiter_cancel(&p->waiter);

@@ -38,6 +38,8 @@ void partition_log_free(struct partition_log *log);
 struct runtime_shard *partition_log_shard(struct partition_log *log);
 // The partition's leader epoch: that of the coordinator, by which markers are fenced.
 int32_t partition_log_epoch(const struct partition_log *log);
+// What a failed write means to a coordinator's client: whom to ask, and whether to ask again.
+enum err partition_log_client_error(enum err result);
 // Keeps the log small until there is a cleaner: when it holds more than eight times the store's
 // bytes (and at least a MiB), writes the store again at the tail and moves the log start below it.
 // Call it now and then.

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/memory.h"
+#include "wire/codec.h"
 
 // What a key had before a change, in the store or in a transaction.
 struct store_undo {
@@ -285,4 +286,20 @@ struct store_fingerprint store_fingerprint(const struct store *store, int32_t pa
                                       .is_loaded = is_loaded,
                                       .is_durable = list_is_empty(&store->undo),
                                       .hash = store_hash(store)};
+}
+
+struct slice store_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
+                          int16_t version, void *message) {
+    struct chain out;
+    chain_init(&out);
+    chain_u16(&out, (uint16_t)prefix);
+    struct message error;
+    message_init(&error);
+    enum err err = codec_encode(codec, version, message, &out, &error);
+    if (err != ERR_NONE) fatal("a record of our own does not encode: %s", error.text);
+    uint8_t *bytes = arena_alloc(arena, out.size);
+    size_t size = out.size;
+    assert(chain_copy_out(&out, bytes));
+    chain_deinit(&out);
+    return slice_of(bytes, size);
 }

@@ -17,6 +17,9 @@
 #include "base/slice.h"
 #include "gen/err.h"
 
+struct arena;
+struct codec_struct;
+
 struct store_entry {
     struct map_node by_key;  // by_key.key
     struct slice value;
@@ -72,6 +75,11 @@ void store_committed(struct store *store, int64_t offset);
 void store_rollback(struct store *store, int64_t offset);
 // After loading: applies every entry once (while loading nothing is applied), then keeps undo.
 MUST_CHECK enum err store_loaded(struct store *store);
+
+// A key or a value as the logs of internal topics hold it: an int16 (a key's type, a value's
+// version) and the message, in the arena.
+struct slice store_encode(struct arena *arena, int16_t prefix, const struct codec_struct *codec,
+                          int16_t version, void *message);
 
 // Equal for equal contents, whatever the order in which they came.
 uint64_t store_hash(const struct store *store);

@@ -314,24 +314,6 @@ static enum err execute(struct runtime_operation *operation, void *state,
                                call, result);
 }
 
-// What a failed write means to a client: whom to ask, and whether to ask again.
-static enum err client_error(enum err result) {
-    switch (result) {
-        case ERR_UNKNOWN_TOPIC_OR_PARTITION:
-        case ERR_NOT_ENOUGH_REPLICAS:
-        case ERR_REQUEST_TIMED_OUT:
-            return ERR_COORDINATOR_NOT_AVAILABLE;
-        case ERR_NOT_LEADER_OR_FOLLOWER:
-        case ERR_KAFKA_STORAGE_ERROR:
-            return ERR_NOT_COORDINATOR;
-        case ERR_MESSAGE_TOO_LARGE:
-        case ERR_RECORD_LIST_TOO_LARGE:
-            return ERR_UNKNOWN_SERVER_ERROR;
-        default:
-            return result;
-    }
-}
-
 static void run_finish(struct env_task *task) {
     struct transaction_call *call = container_of(task, struct transaction_call, finish);
     call->done(call, call->result);
@@ -388,7 +370,7 @@ static void written(struct runtime_operation *operation, enum err result) {
         if (id != NULL) transaction_complete_if_prepared(s, id);
     }
     if (result == ERR_NONE && call->answers_concurrent) result = ERR_CONCURRENT_TRANSACTIONS;
-    call->done(call, client_error(result));
+    call->done(call, partition_log_client_error(result));
 }
 
 static void submit(struct transaction_call *call) {

@@ -86,35 +86,19 @@ enum err transaction_apply(void *store, struct slice key, struct slice value) {
     return err == ERR_EOF ? ERR_NONE : err;
 }
 
-// int16 version, then the message, in the arena.
-static struct slice encode(struct arena *arena, const struct codec_struct *codec, int16_t version,
-                           void *message) {
-    struct chain out;
-    chain_init(&out);
-    chain_u16(&out, (uint16_t)version);
-    struct message error;
-    message_init(&error);
-    enum err err = codec_encode(codec, version, message, &out, &error);
-    if (err != ERR_NONE) fatal("a record of our own does not encode: %s", error.text);
-    uint8_t *bytes = arena_alloc(arena, out.size);
-    size_t size = out.size;
-    assert(chain_copy_out(&out, bytes));
-    chain_deinit(&out);
-    return slice_of(bytes, size);
-}
-
 void transaction_add_record(struct runtime_result *result, struct slice id,
                             const struct transaction *next, int16_t server_version) {
     struct transaction_log_key key;
     codec_init(&transaction_log_key_codec, &key);
     key.transactional_id = id;
-    struct runtime_record record = {.key =
-                                        encode(result->arena, &transaction_log_key_codec, 0, &key)};
+    struct runtime_record record = {
+        .key = store_encode(result->arena, 0, &transaction_log_key_codec, 0, &key)};
     if (next != NULL) {
         struct transaction_log_value value;
         transaction_to_record(next, result->arena, &value);
         int16_t version = server_version >= 1 ? 1 : 0;
-        record.value = encode(result->arena, &transaction_log_value_codec, version, &value);
+        record.value =
+            store_encode(result->arena, version, &transaction_log_value_codec, version, &value);
     }
     runtime_result_add(result, record);
 }
